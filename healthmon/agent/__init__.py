@@ -1,0 +1,1 @@
+"""Beside the watched process: what sends its heartbeats."""

@@ -1,0 +1,1 @@
+"""The replica: campaign, lead, step down, follow. Read `round` first."""

@@ -1,0 +1,1 @@
+"""Reading only: what a person or a program sees of the fleet."""
