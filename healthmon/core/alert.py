@@ -1,0 +1,82 @@
+"""What a person is told: one CloudEvents 1.0 object for a transition that matters to somebody.
+
+The id comes from shard, component, born and rev, never from the leader, so that a failover cannot make a duplicate.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from healthmon.core.component import Component, HealthState
+from healthmon.core.decide import FIRING, shown_score
+from healthmon.core.event import Event, EventType
+from healthmon.core.score import SILENT_SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SEVERITY: Final[Mapping[HealthState, str]] = {
+    HealthState.PERMANENTLY_FAILED: "critical",
+    HealthState.DEAD: "critical",
+    HealthState.UNHEALTHY: "error",
+    HealthState.DEGRADED: "warning",
+    HealthState.RESTARTING: "info",
+    HealthState.HEALTHY: "info",
+    HealthState.UNKNOWN: "info",
+    HealthState.INITIALIZING: "info",
+}
+
+
+def rfc3339(ms: int) -> str:
+    """Milliseconds since 1970 as RFC 3339 in UTC with milliseconds, "" for never."""
+    if not ms:
+        return ""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def alert_of(before: Component, after: Component, event: Event, prefix: str, shard: int) -> dict[str, Any] | None:
+    """The alert for an event of a component, or nothing where nobody needs to be told.
+
+    `before` and `after` are the record on either side of the event. Firing states fire; coming back from one resolves
+    under the same incident. A first heartbeat, a start and a goodbye of a well component are told to nobody.
+    """
+    if event.type is EventType.FORGOTTEN and before.incident:
+        status, incident = "resolved", before.incident
+    elif event.type is not EventType.TRANSITION:
+        return None
+    elif after.state in FIRING:
+        status, incident = "firing", after.incident
+    elif before.incident:
+        status, incident = ("firing" if after.incident else "resolved"), before.incident
+    else:
+        return None
+    kind = "forgotten" if event.type is EventType.FORGOTTEN else after.state.value
+    return {
+        "specversion": "1.0",
+        "id": f"{shard}/{event.id}/{event.born_ms}/{event.rev}",
+        "source": f"/{prefix}/{shard}",
+        "type": f"io.healthmon.component.{kind}",
+        "subject": event.id,
+        "time": rfc3339(event.at_ms),
+        "datacontenttype": "application/json",
+        "data": {
+            "status": status,
+            "severity": SEVERITY[after.state] if status == "firing" else "info",
+            "dedup_key": f"{prefix}/{event.id}",
+            "incident": incident,
+            "component_id": event.id,
+            "role": after.role,
+            "old_state": event.source or before.state.value,
+            "new_state": kind,
+            "summary": f"{event.id} is {kind}: {event.reason}",
+            "reason": event.reason,
+            "since": rfc3339(after.since_ms),
+            "score": shown_score(after, SILENT_SCORES),
+            "last_heartbeat": rfc3339(after.last_heartbeat_ms),
+            "next": None,
+            "replica": event.replica,
+            "epoch": event.epoch,
+            "rev": event.rev,
+        },
+    }

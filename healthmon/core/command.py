@@ -1,0 +1,114 @@
+"""Commands of the control stream: what an operator or a client may ask for, and the events that answer it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from healthmon.core.decide import registered
+from healthmon.core.event import Event, EventType
+from healthmon.core.heartbeat import Unreadable, read_id
+from healthmon.core.policy import Defaults, Policy, read_policy
+from healthmon.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from healthmon.core.component import Component
+
+KNOWN = ("register", "forget", "step-down", "sync", "report")
+_WITHOUT_ID = ("step-down",)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One entry of the control stream. `entry` is its stream id and names it as the `cause` of what follows."""
+
+    entry: str
+    cmd: str
+    id: str = ""
+    by: str = ""
+    reason: str = ""
+    policy: str = ""
+    upto: str = ""
+    epoch: int = 0
+
+    @property
+    def ms(self) -> int:
+        return int(self.entry.split("-")[0])
+
+
+def read_command(entry: str, said: Mapping[str, object]) -> Command:
+    """The command that these fields say. Raises Unreadable with a counted reason."""
+    text = {name: value if isinstance(value, str) else str(value) for name, value in said.items()}
+    cmd = text.get("cmd", "")
+    if cmd not in KNOWN:
+        raise Unreadable("unknown_command", f"cmd is {cmd[:64]!r}; this version knows {', '.join(KNOWN)}")
+    epoch = text.get("epoch", "0")
+    if not epoch.isascii() or not epoch.isdigit():
+        raise Unreadable("bad_command", f"epoch is {epoch[:64]!r}, no whole number")
+    if cmd == "step-down" and not int(epoch):
+        raise Unreadable("bad_command", "step-down names the epoch that it ends: field epoch is missing")
+    if cmd == "report" and text.get("kind") not in ("probe", "failure", "exit", "restart"):
+        raise Unreadable("bad_command", f"report kind is {text.get('kind', '')[:64]!r}")
+    if cmd == "report":
+        raise Unreadable("unknown_command", f"report of {text['kind']} is not known to this version")
+    return Command(
+        entry,
+        cmd,
+        id="" if cmd in _WITHOUT_ID else read_id(said.get("id")),
+        by=text.get("by", "")[:128],
+        reason=text.get("reason", "")[:120],
+        policy=text.get("policy", ""),
+        upto=text.get("upto", ""),
+        epoch=int(epoch),
+    )
+
+
+def register(component: Component, command: Command, defaults: Defaults) -> tuple[Event, ...]:
+    """Register a component, or give a known one the parts of the policy that the command names. Raises Refused."""
+    given = read_policy(command.policy, defaults)
+    policy = component.policy.merged(given) if component.rev else given
+    check = read_policy(policy.to_json(), defaults)
+    if component.rev == 0:
+        return (registered(component, command.entry, check.to_json(), command.reason),)
+    return (
+        Event(
+            EventType.OPERATOR,
+            component.id,
+            rev=component.rev + 1,
+            born_ms=component.born_ms,
+            at_ms=max(command.ms, component.since_ms),
+            reason=_by(command, "registered again"),
+            rule="register",
+            cause=command.entry,
+            set=_changed(component, check),
+        ),
+    )
+
+
+def forget(component: Component, command: Command) -> Event:
+    """Forget a component: its record, its history and its place in every index."""
+    return Event(
+        EventType.FORGOTTEN,
+        component.id,
+        rev=component.rev + 1,
+        born_ms=component.born_ms,
+        at_ms=command.ms,
+        reason=_by(command, "forgotten"),
+        rule="forget",
+        cause=command.entry,
+    )
+
+
+def _changed(component: Component, policy: Policy) -> dict[str, object]:
+    role = policy.role or component.role
+    return {"policy": policy.to_json(), "declared": True, **({"role": role} if role != component.role else {})}
+
+
+def _by(command: Command, what: str) -> str:
+    text = f"{what} by {command.by}" if command.by else what
+    return f"{text}: {command.reason}"[:120] if command.reason else text
+
+
+__all__ = ["KNOWN", "Command", "Refused", "forget", "read_command", "register"]

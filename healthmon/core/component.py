@@ -1,0 +1,154 @@
+"""What is known of one component: its states, the legal edges between them, and its record.
+
+A record has two halves. *Evidence* is folded from heartbeats, by every replica alike. *Decided* fields change only by
+a committed event (`healthmon.core.event`), so that a follower at the tail of the events equals the stored hash.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from healthmon.core.policy import Limits, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class HealthState(StrEnum):
+    """The stages a component degrades by. A component is never called dead at the first missed heartbeat."""
+
+    UNKNOWN = "unknown"
+    INITIALIZING = "initializing"
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+    DEAD = "dead"
+    RESTARTING = "restarting"
+    PERMANENTLY_FAILED = "permanently_failed"
+
+
+class Status(StrEnum):
+    """What a component says of itself in a heartbeat."""
+
+    OK = "ok"
+    STARTING = "starting"
+    DEGRADED = "degraded"
+    FAILING = "failing"
+    STOPPING = "stopping"
+
+
+def _edges(text: str) -> Mapping[HealthState, frozenset[HealthState]]:
+    table = {}
+    for line in text.strip().splitlines():
+        source, targets = line.split("->")
+        table[HealthState(source.strip())] = frozenset(HealthState(target) for target in targets.split())
+    return table
+
+
+# No other edge is ever committed; commits are checked against this table by `legal`.
+LEGAL_EDGES: Final = _edges("""
+    unknown            -> initializing healthy degraded unhealthy restarting
+    initializing       -> healthy degraded unhealthy dead unknown restarting
+    healthy            -> degraded unhealthy initializing unknown restarting
+    degraded           -> healthy unhealthy initializing unknown restarting
+    unhealthy          -> healthy degraded dead initializing unknown restarting
+    dead               -> restarting initializing healthy degraded unhealthy permanently_failed unknown
+    restarting         -> initializing healthy degraded unhealthy dead
+    permanently_failed -> restarting initializing healthy degraded unhealthy unknown
+""")
+
+# How bad a state is when several rules speak at once: the worst wins.
+WORSE: Final = {
+    HealthState.HEALTHY: 0,
+    HealthState.UNKNOWN: 0,
+    HealthState.INITIALIZING: 0,
+    HealthState.RESTARTING: 0,
+    HealthState.DEGRADED: 1,
+    HealthState.UNHEALTHY: 2,
+    HealthState.DEAD: 3,
+    HealthState.PERMANENTLY_FAILED: 3,
+}
+
+ID_PATTERN: Final = re.compile(r"[A-Za-z0-9_@-][A-Za-z0-9._@-]{0,127}")
+
+
+def legal(source: HealthState, target: HealthState) -> bool:
+    """Whether a transition may be committed."""
+    return target in LEGAL_EDGES[source]
+
+
+def valid_id(text: str) -> bool:
+    """Whether the text may name a component or a replica: 1 to 128 letters, digits and `._@-`, no dot in front."""
+    return ID_PATTERN.fullmatch(text) is not None
+
+
+@dataclass(slots=True)
+class Component:
+    """One component's record. Times are milliseconds of the Redis clock; 0 means never."""
+
+    id: str
+    born_ms: int
+    policy: Policy
+    limits: Limits
+    declared: bool = False
+
+    # Decided: changed by events only.
+    state: HealthState = HealthState.UNKNOWN
+    since_ms: int = 0
+    reason: str = "not heard from yet"
+    rule: str = ""
+    previous: str = ""
+    rev: int = 0
+    epoch: int = 0
+    incident: str = ""
+    role: str = ""
+    respawns_told: int = 0
+    control_folded: str = ""
+
+    # Evidence: folded from heartbeats.
+    last_heartbeat_ms: int = 0
+    total_heartbeats: int = 0
+    missed_heartbeats: int = 0
+    refused_heartbeats: int = 0
+    era: int = 0
+    last_id: bytes = b""
+    status: Status = Status.OK
+    msg: str = ""
+    interval_ms: int = 0
+    host: str = ""
+    pid: str = ""
+    version: str = ""
+    incarnation: str = ""
+    beat_role: str = ""
+    skew_ms: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    metrics_ms: int = 0
+    score: float = 1.0
+    worst_metric: str = ""
+    band: int = 0
+    good_streak: int = 0
+    starting_ms: int = 0
+    alive_since_ms: int = 0
+    respawns: tuple[int, ...] = ()
+    respawn_count: int = 0
+    restart_count: int = 0
+
+    # Not stored: what makes the next fold of the same bytes cheap, and when to look next (`healthmon.core.table`).
+    repeat: list[bytes] | None = None
+    repeats: int = 0
+    late_ms: int = 0
+    late_after_ms: int = 0
+    look_at_ms: int = 0
+
+    @property
+    def silence_rests(self) -> bool:
+        """After a goodbye nobody is waited for, unless the policy says that the component is always expected."""
+        return self.status is Status.STOPPING and not self.policy.always_expected
+
+    @property
+    def proof_ms(self) -> int:
+        """The moment from which silence is measured: the last heartbeat, or the end of the time given to start."""
+        return self.last_heartbeat_ms or self.born_ms + self.limits.startup_ms

@@ -1,0 +1,83 @@
+"""A committed fact. The leader decides events, commits them, and applies them; followers read and apply the same ones.
+
+An event is the only thing that changes the decided half of a record, so `apply` is the one place where that happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from healthmon.core.component import Component, HealthState
+from healthmon.core.policy import Defaults, read_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class EventType(StrEnum):
+    """The kinds of events. A HEALTH_CHANGED subscription hears of transitions."""
+
+    REGISTERED = "registered"
+    TRANSITION = "transition"
+    RESTART = "restart"
+    BREAKER = "breaker"
+    DEPENDENCY = "dependency"
+    FLAPPING = "flapping"
+    LEADER = "leader"
+    GUARD = "guard"
+    OPERATOR = "operator"
+    RECOVERED = "recovered"
+    FORGOTTEN = "forgotten"
+    HEALTH_CHANGED = "transition"  # the specification's name for the same kind
+
+
+# Decided fields that have no field of their own in an event; they ride in its `set`.
+SETTABLE: Final = frozenset(("role", "declared", "incident", "respawns_told", "policy"))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. `rev` counts the events of one component (of its `born`); shard events have no id and rev 0."""
+
+    type: EventType
+    id: str
+    rev: int
+    born_ms: int
+    at_ms: int
+    reason: str = ""
+    rule: str = ""
+    source: str = ""
+    target: str = ""
+    cause: str = ""
+    epoch: int = 0
+    replica: str = ""
+    set: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    stream_id: str = ""
+
+
+def apply(component: Component, event: Event, defaults: Defaults) -> None:
+    """Change the decided half of the record as the event says. The evidence stays as it was folded."""
+    component.rev = event.rev
+    component.epoch = event.epoch
+    if event.type is EventType.REGISTERED:
+        component.born_ms = event.born_ms
+        component.since_ms = event.at_ms
+        component.reason = event.reason
+    elif event.type is EventType.TRANSITION:
+        component.previous = event.source
+        component.state = HealthState(event.target)
+        component.since_ms = event.at_ms
+        component.reason = event.reason
+        component.rule = event.rule
+    for name, value in event.set.items():
+        if name == "policy":
+            component.policy = read_policy(value, defaults)
+            component.limits = component.policy.limits(defaults, component.interval_ms)
+        elif name in SETTABLE:
+            setattr(component, name, value)
+    if event.type is EventType.TRANSITION and component.state in (HealthState.DEAD, HealthState.UNKNOWN):
+        # Uptime starts anew with the first heartbeat after; a follower may have folded that one already.
+        component.alive_since_ms = component.last_heartbeat_ms if component.last_heartbeat_ms > event.at_ms else 0
+    component.repeat = None

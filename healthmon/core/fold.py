@@ -1,0 +1,111 @@
+"""What one heartbeat changes in a record. Every entry is folded by itself, so that slicing changes nothing.
+
+Only evidence is touched here: what a heartbeat proves. What follows from it is decided in `healthmon.core.decide`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from healthmon.core.component import Component, HealthState, Status
+from healthmon.core.score import band_of, score_of
+
+if TYPE_CHECKING:
+    from healthmon.core.heartbeat import Heartbeat
+    from healthmon.core.policy import Defaults
+
+# Enough times to recognise a crash loop; older ones say nothing that a rule asks for.
+RESPAWNS_KEPT: Final = 16
+
+
+def missed_in(gap_ms: int, blind_ms: int, interval_ms: int) -> int:
+    """How many heartbeats a gap swallowed: those that were due in it and not sent. Blind time is taken out."""
+    if not interval_ms:
+        return 0
+    return max(0, round((gap_ms - blind_ms) / interval_ms) - 1)
+
+
+def fold_heartbeat(component: Component, beat: Heartbeat, arrival_ms: int, blind_ms: int, defaults: Defaults) -> None:
+    """Fold one heartbeat that arrived at `arrival_ms`; `blind_ms` of the gap before it were blind."""
+    _fold_incarnation(component, beat, arrival_ms, blind_ms)
+    _fold_identity(component, beat, defaults)
+    _fold_status(component, beat, arrival_ms)
+    if beat.metrics:
+        fold_metrics(component, beat.metrics, arrival_ms)
+    elif component.metrics and arrival_ms - component.metrics_ms >= component.limits.timeout_ms:
+        _drop_metrics(component)
+    if not component.alive_since_ms:
+        component.alive_since_ms = arrival_ms
+    if beat.sent_ms:
+        component.skew_ms = beat.sent_ms - arrival_ms
+    component.last_heartbeat_ms = max(arrival_ms, component.last_heartbeat_ms)
+    component.total_heartbeats += 1
+
+
+def fold_metrics(component: Component, metrics: dict[str, float], arrival_ms: int) -> None:
+    """Score the metrics. A bad score counts at once; it clears after `recovery_heartbeats` good ones."""
+    component.metrics = metrics
+    component.metrics_ms = arrival_ms
+    component.score, component.worst_metric = score_of(metrics, component.limits.rows)
+    band = band_of(component.score)
+    if band >= component.band:
+        component.band, component.good_streak = band, 0
+        return
+    component.good_streak += 1
+    if component.good_streak >= component.limits.recovery_heartbeats:
+        component.band, component.good_streak = band, 0
+
+
+def _drop_metrics(component: Component) -> None:
+    component.metrics, component.metrics_ms = {}, 0
+    component.score, component.worst_metric = 1.0, ""
+    component.band, component.good_streak = 0, 0
+
+
+def _fold_incarnation(component: Component, beat: Heartbeat, arrival_ms: int, blind_ms: int) -> None:
+    """A new incarnation is a restart, ours or its own; without a goodbye before it, one to be told of."""
+    respawned = bool(beat.incarnation) and beat.incarnation != component.incarnation
+    if respawned and component.incarnation:
+        component.restart_count += 1
+        if component.status is not Status.STOPPING:
+            component.respawn_count += 1
+            component.respawns = (*component.respawns, arrival_ms)[-RESPAWNS_KEPT:]
+    if respawned:
+        component.alive_since_ms = arrival_ms
+        component.incarnation = beat.incarnation
+    elif component.last_heartbeat_ms and component.interval_ms:
+        gap_ms = arrival_ms - component.last_heartbeat_ms
+        component.missed_heartbeats += missed_in(
+            gap_ms, blind_ms, component.policy.interval_ms or component.interval_ms
+        )
+
+
+def _fold_identity(component: Component, beat: Heartbeat, defaults: Defaults) -> None:
+    component.host = beat.host or component.host
+    component.pid = beat.pid or component.pid
+    component.version = beat.version or component.version
+    component.beat_role = beat.role or component.beat_role
+    if beat.interval_ms and beat.interval_ms != component.interval_ms:
+        component.interval_ms = beat.interval_ms
+        component.limits = component.policy.limits(defaults, beat.interval_ms)
+
+
+def _fold_status(component: Component, beat: Heartbeat, arrival_ms: int) -> None:
+    if beat.status is not Status.STARTING:
+        component.starting_ms = 0
+    elif component.status is not Status.STARTING or not component.starting_ms:
+        component.starting_ms = arrival_ms
+    component.status = beat.status
+    component.msg = beat.msg
+
+
+def settled(component: Component) -> bool:
+    """Whether folding the last heartbeat again could change nothing but the clock and the count."""
+    return (
+        component.state is HealthState.HEALTHY
+        and component.status is Status.OK
+        and component.band == 0
+        and component.good_streak == 0
+        and component.respawn_count == component.respawns_told
+        and component.rev > 0
+    )

@@ -1,0 +1,337 @@
+"""Every component of one shard, folded from the streams: the state that each replica holds, leader or not.
+
+The hot path is `fold`: when an entry's bytes are those of the component's last one and folding it again could change
+nothing but its clock and count, that is all that is done. Everything else goes entry by entry through `fold_heartbeat`.
+Both give the same table, however the stream was sliced.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from healthmon.core.blindness import CANARIES_MISSED, KEPT_MS, Blindness, canary_ms
+from healthmon.core.component import Component
+from healthmon.core.decide import NEVER_MS, look_at_ms
+from healthmon.core.event import Event, EventType, apply
+from healthmon.core.fold import fold_heartbeat, settled
+from healthmon.core.heartbeat import Heartbeat, Rejection, Unreadable
+from healthmon.core.looks import Looks
+from healthmon.core.policy import Defaults, Policy
+from healthmon.core.rules import Moment
+
+Entry = tuple[bytes, list[bytes]]  # id, [name, value, …]: as the server sent it, a two-item list in fact
+Decode = Callable[[list[bytes]], list[Heartbeat]]
+REJECTIONS_KEPT: Final = 1000
+# A forgotten component that goes on beating is not new; only after a minute, or as another incarnation, it is.
+FORGOTTEN_REST_MS: Final = 60_000
+
+
+class Table:
+    """The components of a shard, their blind time, and when to look at whom."""
+
+    def __init__(self, defaults: Defaults, decode: Decode) -> None:
+        self.defaults = defaults
+        self.blindness = Blindness()
+        self.components: dict[str, Component] = {}
+        self.gone: dict[str, tuple[int, str]] = {}
+        self.era = 0
+        self.seen_ms = 0
+        self.observing_ms = 0
+        self.recovering_until_ms = 0
+        self.changed: dict[str, None] = {}
+        self.new_stretches: list[tuple[int, int]] = []
+        self.rejections: deque[Rejection] = deque(maxlen=REJECTIONS_KEPT)
+        self.rejected_counts: dict[str, int] = {}
+        self._decode = decode
+        self._by_raw: dict[bytes, Component] = {}
+        self._touched: list[Component] = []
+        self._touched_ids: dict[str, None] = {}
+        self._looks = Looks(self.components)
+        self._refold_upto: tuple[int, int, int] = (0, 0, 0)
+        self._timeouts: dict[int, int] = {}
+        self._admitted_ms: deque[int] = deque()
+        self._pinned_ms = 0
+
+    # -- folding ---------------------------------------------------------------------------------------------------
+
+    @property
+    def canary_ms(self) -> int:
+        """How long nothing may be read before a replica appends a canary."""
+        return canary_ms(min(self._timeouts, default=None))
+
+    def fold(self, entries: Sequence[Entry], pinned_ms: int = 0) -> None:
+        """Fold heartbeats in the order of their ids. `pinned_ms`: the time of the read, while ids run ahead of it."""
+        if not entries:
+            return
+        self._pinned_ms = pinned_ms
+        last_ms = pinned_ms or id_ms(entries[-1][0])
+        self._watch_gaps(entries, last_ms)
+        careful = pinned_ms or mark(self.era, entries[0][0]) <= self._refold_upto
+        by_raw, touched = self._by_raw, self._touched
+        first_ms = id_ms(entries[0][0])
+        for entry_id, fields in entries:
+            component = by_raw.get(fields[1]) if len(fields) > 1 else None
+            if component is None or component.repeat != fields or last_ms >= component.late_after_ms or careful:
+                self._fold_entry(entry_id, fields)
+                continue
+            if not component.repeats:
+                touched.append(component)
+            component.repeats += 1
+            component.last_id = entry_id
+            component.late_after_ms = first_ms + component.late_ms
+        self.seen_ms = max(self.seen_ms, last_ms)
+
+    def refold(self, entries: Iterable[Entry], only: set[str]) -> None:
+        """Fold entries again for components that were read back from their hashes; others and known marks are skipped."""
+        for entry_id, fields in entries:
+            self._fold_entry(entry_id, fields, only)
+
+    def note_blind(self, from_ms: int, to_ms: int) -> None:
+        """A stretch that is blind for a reason that the stream doesn't show, such as a step of the server's clock."""
+        if self.blindness.add(from_ms, to_ms):
+            self.new_stretches.append((from_ms, to_ms))
+
+    def _watch_gaps(self, entries: Sequence[Entry], last_ms: int) -> None:
+        limit_ms = self.canary_ms * CANARIES_MISSED
+        if self.seen_ms and last_ms - self.seen_ms > limit_ms:
+            before_ms = self.seen_ms
+            for entry in entries:
+                at_ms = self._pinned_ms or id_ms(entry[0])
+                if at_ms - before_ms > limit_ms:
+                    self.note_blind(before_ms, at_ms)
+                before_ms = max(before_ms, at_ms)
+        self.blindness.forget_before(last_ms - KEPT_MS)
+
+    def _fold_entry(self, entry_id: bytes, fields: list[bytes], only: set[str] | None = None) -> None:
+        if fields[:1] == [b"canary"] and len(fields) == 2:
+            return
+        try:
+            beats = self._decode(fields)
+        except Unreadable as error:
+            if only is None:
+                self._reject(entry_id, error.reason, error.detail, fields)
+            return
+        here = mark(self.era, entry_id)
+        fresh: set[str] = set()
+        for beat in beats:
+            if only is not None and beat.id not in only:
+                continue
+            component = self.components.get(beat.id) or self._admit(beat, entry_id, fields)
+            if component is None or (beat.id not in fresh and here <= mark_of(component)):
+                continue
+            fresh.add(beat.id)
+            self._fold_beat(component, beat, entry_id)
+            if beat.dropped:
+                self._reject(entry_id, "dropped_metrics", "; ".join(beat.dropped)[:512], fields, beat.id)
+        only_one = len(beats) == 1 and fields[0] == b"id" and not beats[0].dropped
+        if only_one and fresh and only is None:
+            self._remember(self.components[beats[0].id], beats[0], fields)
+
+    def _fold_beat(self, component: Component, beat: Heartbeat, entry_id: bytes) -> None:
+        settle(component)
+        arrival_ms = self._pinned_ms or id_ms(entry_id)
+        blind_ms = self.blindness.within(component.last_heartbeat_ms, arrival_ms) if component.last_heartbeat_ms else 0
+        limits = component.limits
+        fold_heartbeat(component, beat, arrival_ms, blind_ms, self.defaults)
+        component.last_id, component.era = entry_id, self.era
+        self._touched_ids[component.id] = None
+        if component.limits is not limits:
+            self._count_timeout(limits.timeout_ms, -1)
+            self._count_timeout(component.limits.timeout_ms, 1)
+            self.look(component)
+        if not settled(component):
+            self.changed[component.id] = None
+
+    def _remember(self, component: Component, beat: Heartbeat, fields: list[bytes]) -> None:
+        """Keep the bytes whose repetition changes nothing; the first gap of one and a half intervals is looked at."""
+        repeats = settled(component) and (bool(beat.metrics) or not component.metrics) and not beat.sent_ms
+        component.repeat = fields if repeats else None
+        interval_ms = component.policy.interval_ms or component.interval_ms
+        component.late_ms = interval_ms * 3 // 2 if interval_ms else NEVER_MS
+        component.late_after_ms = component.last_heartbeat_ms + component.late_ms
+
+    # -- who is known ----------------------------------------------------------------------------------------------
+
+    def _admit(self, beat: Heartbeat, entry_id: bytes, fields: list[bytes]) -> Component | None:
+        """Make an unknown component known by its first heartbeat, unless the limits say no."""
+        now_ms = self._pinned_ms or id_ms(entry_id)
+        gone_ms, incarnation = self.gone.get(beat.id, (0, ""))
+        if gone_ms and (
+            now_ms <= gone_ms or (now_ms < gone_ms + FORGOTTEN_REST_MS and beat.incarnation == incarnation)
+        ):
+            return None
+        refusal = self._refusal(now_ms)
+        if refusal:
+            self._reject(entry_id, refusal[0], refusal[1], fields)
+            return None
+        self._admitted_ms.append(now_ms)
+        policy = Policy()
+        component = Component(beat.id, now_ms, policy, policy.limits(self.defaults), since_ms=now_ms)
+        self.put(component)
+        self.changed[component.id] = None
+        return component
+
+    def _refusal(self, now_ms: int) -> tuple[str, str] | None:
+        defaults = self.defaults
+        if not defaults.auto_register:
+            return "not_registered", "auto_register is off: register the component first"
+        if len(self.components) >= defaults.max_components:
+            return "too_many_components", f"there are {len(self.components)} components (max_components)"
+        most = defaults.new_components_per_minute
+        while self._admitted_ms and self._admitted_ms[0] <= now_ms - 60_000:
+            self._admitted_ms.popleft()
+        if most and len(self._admitted_ms) >= most:
+            return "too_many_new", f"{most} new components in a minute (new_components_per_minute)"
+        return None
+
+    def put(self, component: Component) -> None:
+        """Take a record into the table, in the place of an older one of the same id."""
+        self.drop(component.id)
+        self.components[component.id] = component
+        self._by_raw[component.id.encode()] = component
+        self._count_timeout(component.limits.timeout_ms, 1)
+        self._refold_upto = max(self._refold_upto, mark_of(component)) if component.last_id else self._refold_upto
+        self._looks.push(component, component.proof_ms + component.limits.timeout_ms)
+
+    def drop(self, component_id: str) -> None:
+        """Take a record out; nothing is left of it."""
+        component = self.components.pop(component_id, None)
+        if component is not None:
+            del self._by_raw[component_id.encode()]
+            component.repeat, component.look_at_ms = None, 0
+            self._count_timeout(component.limits.timeout_ms, -1)
+            self.changed.pop(component_id, None)
+            self._touched_ids.pop(component_id, None)
+
+    def get(self, component_id: str) -> Component | None:
+        """The record with all that was folded counted in."""
+        component = self.components.get(component_id)
+        if component is not None:
+            settle(component)
+        return component
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def apply(self, event: Event, moment: Moment) -> bool:
+        """Apply a committed event. False when the record isn't the one it follows on: read that one back from its hash."""
+        component = self.get(event.id)
+        if event.type is EventType.FORGOTTEN:
+            if component is not None and component.born_ms == event.born_ms:
+                self.gone[event.id] = (event.at_ms, component.incarnation)
+                self.drop(event.id)
+            return True
+        if component is None:
+            return False
+        if component.born_ms == event.born_ms and component.rev >= event.rev:
+            return True
+        if component.born_ms != event.born_ms or component.rev + 1 != event.rev:
+            return False
+        limits = component.limits
+        apply(component, event, self.defaults)
+        self._count_timeout(limits.timeout_ms, -1)
+        self._count_timeout(component.limits.timeout_ms, 1)
+        self._touched_ids[event.id] = None
+        if event.type is EventType.TRANSITION and not settled(component):
+            self.changed[event.id] = None
+        self.look(component, moment)
+        return True
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def moment(self, now_ms: int) -> Moment:
+        """The moment of judging: never later than the last entry that was read."""
+        return Moment(min(now_ms, self.seen_ms), self.blindness, self.observing_ms, self.recovering_until_ms)
+
+    def look(self, component: Component, moment: Moment | None = None) -> None:
+        """Have the component looked at when time alone could change its verdict."""
+        settle(component)
+        at_ms = look_at_ms(component, moment or self.moment(self.seen_ms), self.defaults)
+        if not component.look_at_ms or at_ms < component.look_at_ms:
+            self._looks.push(component, at_ms)
+
+    def next_look_ms(self) -> int | None:
+        """When somebody has to be looked at next, by the Redis clock."""
+        return self._looks.next_ms()
+
+    def due(self, moment: Moment) -> Iterator[Component]:
+        """Everyone whose evidence changed or whose time has come, each with its next look arranged."""
+        changed, self.changed = self.changed, {}
+        for component_id in changed:
+            component = self.get(component_id)
+            if component is not None:
+                self.look(component, moment)
+                yield component
+        while (component := self._looks.pop(moment.now_ms)) is not None:
+            self.look(component, moment)
+            yield component
+
+    def touched(self) -> list[Component]:
+        """The records with busy fields that changed since the last call."""
+        ids = self._touched_ids
+        for component in self._touched:
+            settle(component)
+            ids[component.id] = None
+        self._touched, self._touched_ids = [], {}
+        return [self.components[i] for i in ids if i in self.components]
+
+    def touch(self, components: Iterable[Component]) -> None:
+        """Say that the busy fields of these are not stored after all."""
+        for component in components:
+            self._touched_ids[component.id] = None
+
+    def _count_timeout(self, timeout_ms: int, by: int) -> None:
+        count = self._timeouts.get(timeout_ms, 0) + by
+        if count > 0:
+            self._timeouts[timeout_ms] = count
+        else:
+            self._timeouts.pop(timeout_ms, None)
+
+    # -- refusals --------------------------------------------------------------------------------------------------
+
+    def _reject(self, entry_id: bytes, reason: str, detail: str, fields: list[bytes], component_id: str = "") -> None:
+        known = self.components.get(component_id or _claimed_id(fields))
+        if known is not None and reason != "dropped_metrics" and mark(self.era, entry_id) > mark_of(known):
+            known.refused_heartbeats += 1
+            known.last_id = entry_id
+            self._touched_ids[known.id] = None
+        payload = b" ".join(fields)[:1024]
+        self.reject(Rejection(entry_id.decode(), reason, detail, known.id if known else "", payload))
+
+    def reject(self, rejection: Rejection) -> None:
+        """Note a refusal; the latest thousand wait to be stored, all are counted."""
+        self.rejections.append(rejection)
+        self.rejected_counts[rejection.reason] = self.rejected_counts.get(rejection.reason, 0) + 1
+
+
+def id_ms(entry_id: bytes) -> int:
+    """The millisecond part of a stream id."""
+    return int(entry_id.partition(b"-")[0])
+
+
+def mark(era: int, entry_id: bytes) -> tuple[int, int, int]:
+    """A place in the stream that compares across eras."""
+    ms, _, seq = entry_id.partition(b"-")
+    return era, int(ms), int(seq)
+
+
+def mark_of(component: Component) -> tuple[int, int, int]:
+    """How far the component's own entries are folded."""
+    return mark(component.era, component.last_id) if component.last_id else (0, 0, 0)
+
+
+def settle(component: Component) -> None:
+    """Count in the repetitions that the hot path only noted."""
+    if component.repeats:
+        component.total_heartbeats += component.repeats
+        component.repeats = 0
+        component.last_heartbeat_ms = max(component.last_heartbeat_ms, id_ms(component.last_id))
+        if component.metrics:
+            component.metrics_ms = component.last_heartbeat_ms
+
+
+def _claimed_id(fields: list[bytes]) -> str:
+    if fields[:1] == [b"id"] and len(fields) > 1:
+        return fields[1].decode("ascii", "replace")
+    return ""
