@@ -19,7 +19,7 @@ FIRING: Final = frozenset(
 
 
 def decide(component: Component, moment: Moment, defaults: Defaults) -> tuple[Event, ...]:
-    """The events that the record calls for at this moment, in order, their revs counted on. Empty: nothing to commit."""
+    """The events that the record calls for at this moment, in order, with their revs; empty: nothing to commit."""
     events: list[Event] = []
     if component.rev == 0:
         events.append(registered(component))

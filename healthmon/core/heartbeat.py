@@ -120,7 +120,7 @@ _TEXTS: Final = frozenset(("msg", "role", "host", "pid", "version", "incarnation
 
 
 def _number(value: object) -> float | None:
-    """A finite number, or nothing. Text is read as a number, since plain stream fields are text; truth values are not."""
+    """A finite number, or nothing. Text is read as one, since plain stream fields are text; truth values are not."""
     if type(value) is float or type(value) is int:
         try:
             number = float(value)

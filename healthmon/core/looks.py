@@ -1,7 +1,7 @@
 """When to look at whom: one lazily checked entry a component.
 
-A heartbeat only stores its time; the entry is looked at once per time-out and then moves on. Each component has its own,
-so one that goes down hides nobody behind it.
+A heartbeat only stores its time; the entry is looked at once per time-out and then moves on. Each component has its
+own, so one that goes down hides nobody behind it.
 """
 
 from __future__ import annotations

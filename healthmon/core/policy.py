@@ -103,7 +103,7 @@ class Policy:
         return _or(self.interval, 0)
 
     def merged(self, given: Policy) -> Policy:
-        """This policy with the parts that the other sets in their place; registering again keeps what it does not name."""
+        """This policy with the parts that the other sets in their place: what is not named is kept."""
         parts = {f.name: getattr(given, f.name) for f in fields(self)}
         return Policy(
             **{
@@ -118,7 +118,7 @@ def _or(seconds: float | None, otherwise_ms: int) -> int:
 
 
 def parse_policy(given: Mapping[str, Any], defaults: Defaults) -> Policy:
-    """A policy from its JSON object. Raises Refused with a sentence that names the part, what is wrong and what is right."""
+    """A policy from its JSON object. Raises Refused: which part, what is wrong, what is right."""
     known = {f.name for f in fields(Policy)}
     for name in given:
         if name not in known:

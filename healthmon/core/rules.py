@@ -14,7 +14,7 @@ from healthmon.core.blindness import EXCUSED_MS_MAX, Blindness
 from healthmon.core.component import WORSE, Component, HealthState, Status
 
 if TYPE_CHECKING:
-    from healthmon.core.policy import Row
+    from healthmon.core.score import Row
 
 SILENCE_STAGES: Final = (None, HealthState.DEGRADED, HealthState.UNHEALTHY, HealthState.DEAD)
 

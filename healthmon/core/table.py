@@ -84,7 +84,7 @@ class Table:
         self.seen_ms = max(self.seen_ms, last_ms)
 
     def refold(self, entries: Iterable[Entry], only: set[str]) -> None:
-        """Fold entries again for components that were read back from their hashes; others and known marks are skipped."""
+        """Fold entries again for components read back from their hashes; other ids and known marks are skipped."""
         for entry_id, fields in entries:
             self._fold_entry(entry_id, fields, only)
 
@@ -215,7 +215,7 @@ class Table:
     # -- events ----------------------------------------------------------------------------------------------------
 
     def apply(self, event: Event, moment: Moment) -> bool:
-        """Apply a committed event. False when the record isn't the one it follows on: read that one back from its hash."""
+        """Apply a committed event. False when it does not follow on the record: read that one back from its hash."""
         component = self.get(event.id)
         if event.type is EventType.FORGOTTEN:
             if component is not None and component.born_ms == event.born_ms:

@@ -1,0 +1,252 @@
+"""The wire format: heartbeats in their three forms, a component's hash, events. Bytes here, core values there.
+
+For people, hash values are words and RFC 3339 times; for programs, scores and stream ids are integer milliseconds.
+Readers accept missing fields, so that an older or a newer writer's records can be read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgpack
+
+from healthmon.core.alert import rfc3339
+from healthmon.core.component import Component, HealthState, Status
+from healthmon.core.decide import shown_score
+from healthmon.core.event import Event, EventType
+from healthmon.core.heartbeat import PAYLOAD_MAX, Heartbeat, Unreadable, read_heartbeat
+from healthmon.core.policy import Defaults, read_policy
+from healthmon.core.score import SILENT_SCORES, score_of
+from healthmon.core.table import settle
+
+# What else the rules need, kept in the hash's one JSON field `memory`.
+MEMORY: Final = (
+    "rule",
+    "declared",
+    "metrics_ms",
+    "worst_metric",
+    "band",
+    "good_streak",
+    "starting_ms",
+    "alive_since_ms",
+    "respawns",
+    "respawn_count",
+    "respawns_told",
+    "beat_role",
+    "skew_ms",
+    "interval_ms",
+)
+BATCH_MAX: Final = 1000
+
+
+def pack_heartbeat(said: Mapping[str, Any]) -> bytes:
+    """The compact form of a heartbeat's names and values, for the field `p`."""
+    packed: bytes = msgpack.packb(dict(said), use_bin_type=True)
+    return packed
+
+
+def pack_batch(said: Sequence[Mapping[str, Any]]) -> bytes:
+    """Several heartbeats, each with its id, for the field `b`; at most 1000 and 16 KiB."""
+    packed: bytes = msgpack.packb([dict(one) for one in said], use_bin_type=True)
+    return packed
+
+
+def decode_heartbeats(fields: list[bytes]) -> list[Heartbeat]:
+    """The heartbeats of one stream entry, in any of the forms. Raises Unreadable with the counted reason."""
+    if sum(map(len, fields)) > PAYLOAD_MAX:
+        raise Unreadable("too_large", f"the payload is {sum(map(len, fields))} bytes; at most {PAYLOAD_MAX} are read")
+    said = dict(zip(fields[::2], fields[1::2], strict=False))
+    if b"b" in said:
+        return [_read_map(one) for one in _unpack(said[b"b"], list, "b")[:BATCH_MAX]]
+    packed = said.pop(b"p", None)
+    names: dict[str, object] = {_text(name): _text(value) for name, value in said.items()}
+    if packed is not None:
+        names = {**_named(_unpack(packed, dict, "p")), **names}
+    return [read_heartbeat(names)]
+
+
+def _read_map(one: object) -> Heartbeat:
+    if not isinstance(one, dict):
+        raise Unreadable("not_a_map", "an item of b is no msgpack map")
+    return read_heartbeat(_named(one))
+
+
+def _unpack(data: bytes, kind: type, name: str) -> Any:  # noqa: ANN401  # what msgpack holds is anything
+    try:
+        value = msgpack.unpackb(data, raw=False, strict_map_key=False, unicode_errors="replace")
+    except Exception as error:  # msgpack raises whatever the bytes provoke
+        raise Unreadable("not_a_map", f"{name} can't be unpacked: {type(error).__name__}") from None
+    if not isinstance(value, kind):
+        raise Unreadable("not_a_map", f"{name} is no msgpack {'map' if kind is dict else 'list'}")
+    return value
+
+
+def _named(given: Mapping[object, object]) -> dict[str, object]:
+    return {name: value for name, value in given.items() if isinstance(name, str)}
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+# -- a component's hash ----------------------------------------------------------------------------------------------
+
+
+def busy_fields(component: Component) -> dict[str, str]:
+    """The fields that every heartbeat moves, with the marks that make counting them exact."""
+    heard = component.last_heartbeat_ms
+    uptime_ms = max(0, heard - component.alive_since_ms) if component.alive_since_ms else 0
+    return {
+        "score": f"{shown_score(component, SILENT_SCORES):.2f}",
+        "last_heartbeat": rfc3339(heard),
+        "total_heartbeats": str(component.total_heartbeats),
+        "missed_heartbeats": str(component.missed_heartbeats),
+        "refused_heartbeats": str(component.refused_heartbeats),
+        "uptime_seconds": f"{uptime_ms / 1000:.3f}",
+        "restart_count": str(component.restart_count),
+        "metrics": json.dumps(component.metrics, separators=(",", ":")),
+        "status": component.status.value,
+        "msg": component.msg,
+        "host": component.host,
+        "pid": component.pid,
+        "version": component.version,
+        "incarnation": component.incarnation,
+        "interval_s": f"{(component.policy.interval_ms or component.interval_ms) / 1000:g}",
+        "folded": f"{component.era}:{component.last_id.decode()}" if component.last_id else "",
+        "memory": json.dumps({name: getattr(component, name) for name in MEMORY}, separators=(",", ":")),
+    }
+
+
+def hash_fields(component: Component) -> dict[str, str]:
+    """All fields of the component's hash."""
+    settle(component)
+    return {
+        "id": component.id,
+        "state": component.state.value,
+        "since": rfc3339(component.since_ms),
+        "reason": component.reason,
+        "previous": component.previous,
+        **busy_fields(component),
+        "role": component.role,
+        "policy": component.policy.to_json(),
+        "incident": component.incident,
+        "registered_at": rfc3339(component.born_ms),
+        "born": str(component.born_ms),
+        "control_folded": component.control_folded,
+        "epoch": str(component.epoch),
+        "rev": str(component.rev),
+    }
+
+
+def read_component(said: Mapping[str, str], defaults: Defaults) -> Component:
+    """The record that a hash says; as good as the one it was written from. Raises ValueError when it is no record."""
+    memory = json.loads(said.get("memory") or "{}")
+    policy = read_policy(said.get("policy", ""), defaults)
+    era, _, last_id = said.get("folded", "").partition(":")
+    component = Component(
+        id=said["id"],
+        born_ms=int(said["born"]),
+        policy=policy,
+        limits=policy.limits(defaults, int(memory.get("interval_ms", 0))),
+        state=HealthState(said["state"]),
+        since_ms=read_time_ms(said.get("since", "")),
+        last_heartbeat_ms=read_time_ms(said.get("last_heartbeat", "")),
+        reason=said.get("reason", ""),
+        previous=said.get("previous", ""),
+        rev=int(said["rev"]),
+        epoch=int(said.get("epoch", 0)),
+        incident=said.get("incident", ""),
+        role=said.get("role", ""),
+        control_folded=said.get("control_folded", ""),
+        total_heartbeats=int(said.get("total_heartbeats", 0)),
+        missed_heartbeats=int(said.get("missed_heartbeats", 0)),
+        refused_heartbeats=int(said.get("refused_heartbeats", 0)),
+        restart_count=int(said.get("restart_count", 0)),
+        era=int(era or 0),
+        last_id=last_id.encode(),
+        status=Status(said.get("status") or "ok"),
+        msg=said.get("msg", ""),
+        host=said.get("host", ""),
+        pid=said.get("pid", ""),
+        version=said.get("version", ""),
+        incarnation=said.get("incarnation", ""),
+        metrics=json.loads(said.get("metrics") or "{}"),
+    )
+    for name in MEMORY:
+        if name in memory:
+            setattr(component, name, memory[name])
+    component.respawns = tuple(component.respawns)
+    _rescore(component)
+    return component
+
+
+def _rescore(component: Component) -> None:
+    """The score is shown rounded; what the rules compare is computed again from the metrics."""
+    if component.metrics:
+        component.score, component.worst_metric = score_of(component.metrics, component.limits.rows)
+
+
+def text_map(raw: Sequence[bytes] | Mapping[bytes, bytes]) -> dict[str, str]:
+    """Names and values of a reply as text, whichever shape the reply has."""
+    pairs = raw.items() if isinstance(raw, Mapping) else zip(raw[::2], raw[1::2], strict=False)
+    return {_text(name): _text(value) for name, value in pairs}
+
+
+# -- events ----------------------------------------------------------------------------------------------------------
+
+
+def event_fields(event: Event) -> dict[str, str]:
+    """An event as the plain fields of its stream entry; empty ones are left out."""
+    said = {
+        "type": event.type.value,
+        "id": event.id,
+        "from": event.source,
+        "to": event.target,
+        "reason": event.reason,
+        "rule": event.rule,
+        "rev": str(event.rev) if event.rev else "",
+        "born": str(event.born_ms) if event.born_ms else "",
+        "epoch": str(event.epoch) if event.epoch else "",
+        "replica": event.replica,
+        "cause": event.cause,
+        "at": rfc3339(event.at_ms),
+        "set": json.dumps(dict(event.set), separators=(",", ":")) if event.set else "",
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def read_event(stream_id: str, said: Mapping[str, str]) -> Event | None:
+    """The event of a stream entry; nothing when the entry is of a kind that this version doesn't know."""
+    try:
+        return Event(
+            EventType(said["type"]),
+            said.get("id", ""),
+            rev=int(said.get("rev") or 0),
+            born_ms=int(said.get("born") or 0),
+            at_ms=read_time_ms(said["at"]) if "at" in said else int(stream_id.partition("-")[0]),
+            reason=said.get("reason", ""),
+            rule=said.get("rule", ""),
+            source=said.get("from", ""),
+            target=said.get("to", ""),
+            cause=said.get("cause", ""),
+            epoch=int(said.get("epoch") or 0),
+            replica=said.get("replica", ""),
+            set=json.loads(said.get("set") or "{}"),
+            stream_id=stream_id,
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def history_fields(event: Event) -> dict[str, str]:
+    """What a component's own history keeps of an event."""
+    kept = ("type", "from", "to", "reason", "rule", "rev", "epoch", "replica", "at")
+    return {name: value for name, value in event_fields(event).items() if name in kept}
+
+
+def read_time_ms(text: str) -> int:
+    """Milliseconds of an RFC 3339 time, 0 for none."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000) if text else 0
