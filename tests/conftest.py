@@ -1,0 +1,73 @@
+"""What every test may ask for: a real server, a clean database, and nothing of the developer's own environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+import redis
+from anyio.from_thread import start_blocking_portal
+
+from healthmon.store.client import open_sync
+from healthmon.store.embedded import embedded_server
+from tests.servers import FreshServer
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("HEALTH_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of one real server for the whole run. Tests take `url`, which is empty when they begin."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(embedded_server()) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def _operator(redis_url: str) -> Iterator[redis.Connection]:
+    connection = open_sync(redis_url, name="tests", timeout_s=5.0)
+    yield connection
+    connection.disconnect()
+
+
+@pytest.fixture
+def url(redis_url: str, _operator: redis.Connection) -> str:
+    """The URL of a real server that holds no key."""
+    _operator.send_command("FLUSHALL")
+    assert _operator.read_response() == b"OK"
+    return redis_url
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A prefix other than the default one, so that a key spelt out anywhere is found."""
+    return "hm-test"
+
+
+@pytest.fixture
+def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., FreshServer]]:
+    """Makes servers of the test's own: `server = fresh_server(keep=True)`, `await server.start()`, `server.freeze()`.
+
+    Each has a port of its own, which it keeps over restarts, and an own directory unless one is given; all end with the
+    test.
+    """
+    made: list[FreshServer] = []
+
+    def make(*, keep: bool = False, directory: Path | None = None, port: int = 0) -> FreshServer:
+        made.append(FreshServer(directory or tmp_path_factory.mktemp("server"), keep=keep, port=port))
+        return made[-1]
+
+    yield make
+    for server in made:
+        anyio.run(server.stop)
