@@ -122,5 +122,10 @@ class Keys:
     def monitor(self, replica: str) -> str:
         return f"{self.root}:monitor:{replica}"
 
+    @property
+    def alive_root(self) -> str:
+        """What every alive channel begins with; the holder's `replica|incarnation` follows."""
+        return f"{self.root}:alive:"
+
     def alive(self, replica: str, incarnation: str) -> str:
-        return f"{self.root}:alive:{replica}|{incarnation}"
+        return f"{self.alive_root}{replica}|{incarnation}"

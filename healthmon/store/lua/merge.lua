@@ -1,0 +1,30 @@
+#!lua flags=allow-oom
+-- KEYS 1 generation 2 cursor 3 events 4 components 5 counts 6-13 state zsets, then a hash and a history per item
+-- ARGV 1 msgpack: generation items (id born rev epoch total state since heard hash event history) states
+-- OUT  OK taken | GENERATION stored
+-- KEEPS per component the higher (epoch, rev) wins and totals never fall; what is put back is said as `recovered`
+local m = cmsgpack.unpack(ARGV[1])
+local generation = redis.call('GET', KEYS[1])
+if generation ~= m.generation then return {'GENERATION', generation or ''} end
+local taken = 0
+for n, item in ipairs(m.items) do
+  local hash, history = KEYS[12 + 2 * n], KEYS[13 + 2 * n]
+  local there = redis.call('HMGET', hash, 'epoch', 'rev', 'total_heartbeats')
+  local epoch, rev = tonumber(there[1] or -1), tonumber(there[2] or -1)
+  if item.epoch > epoch or (item.epoch == epoch and item.rev > rev) then
+    redis.call('XADD', KEYS[3], '*', unpack(item.event))
+    redis.call('XADD', history, '*', unpack(item.history))
+    redis.call('HSET', hash, unpack(item.hash))
+    for i = 6, 13 do if i ~= item.state then redis.call('ZREM', KEYS[i], item.id) end end
+    redis.call('ZADD', KEYS[item.state], item.since, item.id)
+    redis.call('ZADD', KEYS[4], item.heard, item.id)
+    taken = taken + 1
+  end
+  if there[3] and tonumber(there[3]) > item.total then
+    redis.call('HSET', hash, 'total_heartbeats', there[3])
+  elseif there[3] and item.total > tonumber(there[3]) then
+    redis.call('HSET', hash, unpack(item.busy))
+  end
+end
+for i = 6, 13 do redis.call('HSET', KEYS[5], m.states[i - 5], redis.call('ZCARD', KEYS[i])) end
+return {'OK', taken}
