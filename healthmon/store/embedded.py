@@ -36,6 +36,7 @@ from healthmon.store.client import open_client, store_errors
 SCHEME = "embedded://"
 START_S = 10.0  # until the server answers; it takes some 30 ms
 LOAD_S = 120.0  # instead, once it says that it is reading its append-only file
+ANSWER_S = 0.5  # to one question; after that, another look is taken
 ATTACH_S = 5.0
 STOP_S = 5.0
 LOOK_S = 0.005  # between two looks at something that has no event to wait for
@@ -238,10 +239,10 @@ class EmbeddedServer:
     async def _end_server(self) -> None:
         if self._guarded is None:
             return
-        if not self._temporary:
-            (self.folder / "url").unlink(missing_ok=True)
-        await self._guarded.end()
+        ended = await self._guarded.end()
         self._guarded = None
+        if not ended:
+            await _shut_down(self.url, self.folder)
         if self._temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -279,14 +280,14 @@ class _Guarded:
             return None
         return text.decode(errors="replace").strip() or "it ended without a word"
 
-    async def end(self) -> None:
-        """Closes the pipe and waits until the guardian has ended the server and itself, 5 s at most."""
+    async def end(self) -> bool:
+        """Closes the pipe and waits, 5 s at most. Returns whether the guardian ended the server and then itself."""
         self._lifeline.close()
         with suppress(subprocess.TimeoutExpired):
             await anyio.to_thread.run_sync(self._process.wait, STOP_S)
         self._process.kill()
-        self._process.wait()
         os.close(self._complaints)
+        return self._process.wait() == 0
 
 
 @dataclass(frozen=True)
@@ -298,7 +299,7 @@ class _Answer:
 async def _ask(url: str, folder: Path) -> _Answer | None:
     """What the server at `url` says, if there is one and it works in `folder`: another may have come to that port."""
     try:
-        client = open_client(url, name="embedded", timeout_s=1.0, dedicated=True)
+        client = open_client(url, name="embedded", timeout_s=ANSWER_S, dedicated=True)
     except ConfigurationError:
         return None
     try:
@@ -312,6 +313,18 @@ async def _ask(url: str, folder: Path) -> _Answer | None:
     if str(where) != str(folder):
         return None
     return _Answer(pid=int(info["process_id"]), loading=bool(info.get("loading", 0)))
+
+
+async def _shut_down(url: str, folder: Path) -> None:
+    """Ends a server whose guardian was killed before it could."""
+    if await _ask(url, folder) is None:
+        return
+    client = open_client(url, name="embedded", timeout_s=STOP_S, dedicated=True)
+    try:
+        with suppress(HealthmonError), store_errors():
+            await client.shutdown()
+    finally:
+        await client.aclose()
 
 
 def _directory_of(url_or_dir: str | os.PathLike[str] | None) -> Path | None:

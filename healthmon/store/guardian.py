@@ -30,7 +30,7 @@ def end_with_parent(fd: int) -> None:
 
 
 def guard(lifeline: int, folder: str, remove: bool, command: list[str]) -> None:
-    """Runs the server until the pipe `lifeline` is closed, or SIGTERM; removes the folder then if told so.
+    """Runs the server until the pipe `lifeline` is closed, or SIGTERM; removes then `url`, or the whole folder.
 
     SIGINT and SIGHUP are ignored: Ctrl-C is for the parent, whose clients still need the server to say goodbye.
     """
@@ -47,6 +47,8 @@ def guard(lifeline: int, folder: str, remove: bool, command: list[str]) -> None:
         _wait_until_closed(lifeline)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with suppress(OSError):
+            os.unlink(os.path.join(folder, "url"))  # first, so that nobody attaches to a server that is going
         if server is not None:
             server.end()
         if remove:
