@@ -67,10 +67,8 @@ class JsonFormatter(logging.Formatter):
         extra = {name: value for name, value in vars(record).items() if name not in _STANDARD and name not in line}
         try:
             return json.dumps(line | extra, default=str, allow_nan=False)
-        except (
-            TypeError,
-            ValueError,
-        ):  # NaN, a key that is no text, a circle: logging must not fail for its decoration
+        except (TypeError, ValueError):
+            # NaN, a key that is no text, a circle: logging must not fail for its decoration
             return json.dumps(line | {name: str(value) for name, value in extra.items()})
 
 
