@@ -101,12 +101,13 @@ async def test_a_block_that_fails_ends_the_server_too() -> None:
 
 async def test_a_cancelled_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    children = psutil.Process().children()
     with anyio.move_on_after(0.02) as scope:
         async with embedded_server():
             await anyio.sleep_forever()
     assert scope.cancelled_caught
     assert os.listdir(tmp_path) == []
-    assert not [child for child in psutil.Process().children() if guardian.__file__ in child.cmdline()]
+    assert psutil.Process().children() == children
 
 
 async def test_kill_9_of_the_process_ends_the_server_and_removes_its_folder() -> None:
@@ -123,6 +124,21 @@ async def test_kill_9_of_the_process_ends_a_frozen_server_too() -> None:
         os.kill(pid, signal.SIGSTOP)
         process.kill()
         await eventually(lambda: not is_alive(pid) and not folder.exists())
+
+
+def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    server = (
+        "import os, signal; signal.signal(15, signal.SIG_IGN); open('ready', 'w'); os.write(1, b'.'); signal.pause()"
+    )
+    theirs, ours = os.pipe()
+    command = [sys.executable, guardian.__file__, str(theirs), str(tmp_path), "leave", sys.executable, "-c", server]
+    with subprocess.Popen(command, pass_fds=(theirs,), cwd=tmp_path) as keeper:
+        os.close(theirs)
+        (child,) = anyio.run(eventually, psutil.Process(keeper.pid).children)
+        anyio.run(eventually, (tmp_path / "ready").exists)
+        os.close(ours)
+        assert keeper.wait(5) == 0
+        assert not is_alive(child.pid)
 
 
 async def test_a_forked_child_that_lives_on_does_not_keep_the_server() -> None:
@@ -156,6 +172,7 @@ async def test_ctrl_c_in_a_terminal_leaves_the_server_to_the_clients_until_they_
         _, pid, _ = told_by(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
+        assert os.getpgid(pid) != process.pid  # what the terminal signals
         os.killpg(process.pid, signal.SIGINT)
         assert process.stdout.readline() == "True\n"
         await eventually(lambda: not is_alive(pid))
@@ -169,11 +186,11 @@ async def test_a_directory_keeps_the_data_over_a_restart_and_over_kill_9(tmp_pat
         tmp_path,
         before='await open_client(server.url, name="x").execute_command("SET", "second", "2")',
     ) as process:
-        told_by(process)
+        _, old_pid, _ = told_by(process)
         process.kill()
         process.wait()
-        # At once: the lock stays taken until the old server is gone, so that no two serve one directory.
         async with embedded_server(f"embedded://{tmp_path}") as server, open_client(server.url, name="x") as client:
+            assert not is_alive(old_pid)  # no two servers ever work on one directory
             assert await client.mget("first", "second") == [b"1", b"2"]
     assert not (tmp_path / "url").exists()
 
