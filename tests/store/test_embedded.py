@@ -137,8 +137,11 @@ def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
         (child,) = anyio.run(eventually, psutil.Process(keeper.pid).children)
         anyio.run(eventually, (tmp_path / "ready").exists)
         os.close(ours)
-        assert keeper.wait(5) == 0
-        assert not is_alive(child.pid)
+        try:
+            assert keeper.wait(5) == 0
+            assert not is_alive(child.pid)
+        finally:
+            child.kill()
 
 
 async def test_a_forked_child_that_lives_on_does_not_keep_the_server() -> None:
@@ -146,9 +149,11 @@ async def test_a_forked_child_that_lives_on_does_not_keep_the_server() -> None:
         _, pid, folder = told_by(process)
         fork = next(child for child in psutil.Process(process.pid).children() if child.pid != guardian_of(pid).pid)
         process.kill()
-        await eventually(lambda: not is_alive(pid) and not folder.exists())
-        assert is_alive(fork.pid)
-        fork.kill()
+        try:
+            await eventually(lambda: not is_alive(pid) and not folder.exists())
+            assert is_alive(fork.pid)
+        finally:
+            fork.kill()
 
 
 async def test_a_server_whose_guardian_was_killed_is_ended_with_the_block() -> None:
