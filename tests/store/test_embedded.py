@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -141,7 +141,8 @@ def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
             assert keeper.wait(5) == 0
             assert not is_alive(child.pid)
         finally:
-            child.kill()
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 async def test_a_forked_child_that_lives_on_does_not_keep_the_server() -> None:
