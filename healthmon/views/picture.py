@@ -1,0 +1,156 @@
+"""What a viewer sees of the fleet, pure: stored fields in, JSON values and sentences out, with now as an argument."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from healthmon.views.states import PROBLEMS, WORST_FIRST
+from healthmon.views.words import duration, number, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# State fields are written at each transition and the busy ones every five seconds, so younger data needs no remark.
+FRESH_MS: Final = 5000
+# While somebody leads, only busy fields can lag: a round that writes none of them for so long is worth a remark.
+LED_FRESH_MS: Final = 15_000
+
+_WHOLE: Final = frozenset(
+    (
+        *("total_heartbeats", "missed_heartbeats", "refused_heartbeats", "restart_count", "restart_attempt"),
+        *("restart_max", "restart_rev", "breaker_failures", "born", "epoch", "rev", "guard"),
+        *("pid", "lag_entries", "lag_ms", "last_seen_ms", "since_ms"),
+    )
+)
+_REAL: Final = frozenset(("score", "uptime_seconds", "interval_s", "rtt_ms", "round_p99_ms"))
+_TIME: Final = frozenset(
+    ("since", "last_heartbeat", "next_restart_at", "breaker_retry_at", "registered_at", "at", "last_seen")
+)
+_JSON: Final = frozenset(("policy", "metrics", "memory", "depends_on", "set", "json"))
+
+
+def json_of(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Stored fields under their own names as JSON values: numbers, null for no time, objects for JSON texts."""
+    return {name: _value(name, text) for name, text in fields.items()}
+
+
+def _value(name: str, text: str) -> object:
+    if not text and name in _TIME:
+        return None
+    try:
+        if name in _WHOLE:
+            return int(text)
+        if name in _REAL:
+            return float(text)
+        if name in _JSON:
+            return json.loads(text) if text else None
+    except ValueError:
+        pass  # written by somebody else: shown as it is
+    return text
+
+
+# -- the fleet at a glance -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Until when the shown data is known to be complete, and who keeps it so. `as_of_ms` 0: there is no data."""
+
+    now_ms: int
+    as_of_ms: int
+    led: bool
+
+    @property
+    def age_ms(self) -> int:
+        """How old the data is; 0 while a leader keeps it."""
+        age_ms = max(0, self.now_ms - self.as_of_ms)
+        return 0 if not self.as_of_ms or age_ms <= (LED_FRESH_MS if self.led else FRESH_MS) else age_ms
+
+    def remark(self) -> str:
+        """What to tell a viewer of the data's age; "" when there is nothing to tell."""
+        if not self.as_of_ms:
+            return "" if self.led else "no leader and no data yet: start `healthmon monitor`, or `healthmon up`"
+        if not self.age_ms:
+            return "" if self.led else "no leader right now: states change when one leads"
+        if self.led:
+            return f"the leader has written nothing for {duration(self.age_ms)}: the data is that old"
+        return f"no leader: the data is {duration(self.age_ms)} old and the states below are frozen"
+
+
+def counts_of(stored: Mapping[str, str]) -> dict[str, int]:
+    """Components by state, worst first, zeros included; states that this version doesn't know come last."""
+    given = {state: int(count) for state, count in stored.items() if count.isdecimal()}
+    return {state: given.get(state, 0) for state in (*WORST_FIRST, *sorted(given.keys() - set(WORST_FIRST)))}
+
+
+def headline(counts: Mapping[str, int]) -> str:
+    """The one sentence: is anything wrong, and how much."""
+    total, wrong = sum(counts.values()), sum(counts.get(state, 0) for state in PROBLEMS)
+    if not total:
+        return "no components yet"
+    if not wrong:
+        well = counts.get("healthy", 0)
+        if well == total:
+            return "the one component is healthy" if total == 1 else f"all {number(total)} components are healthy"
+        return f"no problems among {plural(total, 'component')}"
+    return f"{number(wrong)} of {plural(total, 'component')} {'needs' if wrong == 1 else 'need'} attention"
+
+
+# -- the cluster -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One monitor process as it says of itself. Empty or None where it said nothing."""
+
+    id: str
+    last_seen_ms: int
+    here: bool
+    said: Mapping[str, str]
+
+    def get(self, name: str) -> str:
+        return self.said.get(name, "")
+
+
+def cluster_warnings(replicas: Iterable[Replica], leader: str, leaderless_ms: int) -> list[str]:
+    """What an operator should know of these replicas, one sentence each. `leaderless_ms`: 0 when somebody leads."""
+    live = [replica for replica in replicas if replica.here]
+    warnings = []
+    if not leader:
+        since = f" for {duration(leaderless_ms)}" if leaderless_ms else ""
+        fix = "start `healthmon monitor`" if not live else "see the replicas' logs"
+        warnings.append(f"nobody leads{since}: states are frozen; {fix}")
+    elif leader not in {replica.id for replica in live}:
+        warnings.append(f"{leader} leads and is not among the replicas: it may have just died")
+    if len(live) == 1:
+        warnings.append("only one replica: when it stops, nobody watches; start another `healthmon monitor`")
+    warnings += _differences(live, "version", "versions differ: finish the upgrade")
+    warnings += _differences(live, "digest", "settings that decide differ: a failover would change the rules")
+    warnings += [
+        f"{replica.id} reads {duration(int(replica.get('lag_ms')))} behind"
+        for replica in live
+        if replica.get("lag_ms").isdecimal() and int(replica.get("lag_ms")) > FRESH_MS
+    ]
+    return warnings
+
+
+def _differences(live: Iterable[Replica], name: str, sentence: str) -> list[str]:
+    sorts: dict[str, list[str]] = {}
+    for replica in live:
+        if replica.get(name):
+            sorts.setdefault(replica.get(name), []).append(replica.id)
+    if len(sorts) < 2:
+        return []
+    told = "; ".join(f"{value}: {', '.join(ids)}" for value, ids in sorted(sorts.items()))
+    return [f"{sentence} ({told})"]
+
+
+def cluster_headline(replicas: Iterable[Replica], leader: str, epoch: int, led_ms: int) -> str:
+    """Who leads since when, and how many follow."""
+    live = [replica for replica in replicas if replica.here]
+    count = plural(len(live), "replica")
+    if not leader:
+        return f"nobody leads, {count}"
+    return f"{leader} leads for {duration(led_ms)}, epoch {epoch}, {count}"
