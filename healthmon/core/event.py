@@ -61,6 +61,7 @@ def apply(component: Component, event: Event, defaults: Defaults) -> None:
     """Change the decided half of the record as the event says. The evidence stays as it was folded."""
     component.rev = event.rev
     component.epoch = event.epoch
+    component.control_folded = event.cause or component.control_folded
     if event.type is EventType.REGISTERED:
         component.born_ms = event.born_ms
         component.since_ms = event.at_ms

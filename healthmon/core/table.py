@@ -43,7 +43,7 @@ class Table:
         self.changed: dict[str, None] = {}
         self.new_stretches: list[tuple[int, int]] = []
         self.rejections: deque[Rejection] = deque(maxlen=REJECTIONS_KEPT)
-        self.rejected_counts: dict[str, int] = {}
+        self.rejections_lost = 0
         self._decode = decode
         self._by_raw: dict[bytes, Component] = {}
         self._touched: list[Component] = []
@@ -60,6 +60,16 @@ class Table:
     def canary_ms(self) -> int:
         """How long nothing may be read before a replica appends a canary."""
         return canary_ms(min(self._timeouts, default=None))
+
+    @property
+    def longest_timeout_ms(self) -> int:
+        """The longest heartbeat_timeout of any component: how far back a reader may have to look."""
+        return max(self._timeouts, default=self.defaults.heartbeat_timeout_ms)
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether any busy field changed since `touched` was last called."""
+        return bool(self._touched or self._touched_ids)
 
     def fold(self, entries: Sequence[Entry], pinned_ms: int = 0) -> None:
         """Fold heartbeats in the order of their ids. `pinned_ms`: the time of the read, while ids run ahead of it."""
@@ -87,6 +97,17 @@ class Table:
         """Fold entries again for components read back from their hashes; other ids and known marks are skipped."""
         for entry_id, fields in entries:
             self._fold_entry(entry_id, fields, only)
+
+    def expect_known(self, upto: bytes) -> None:
+        """Entries up to here may come again: until then every component's own mark is asked."""
+        self._refold_upto = max(self._refold_upto, mark(self.era, upto))
+
+    def begin_era(self, era: int) -> None:
+        """The stream was repaired: ids of this era may be lower than those before, and come after them all the same."""
+        self.era = era
+        for component in self.components.values():
+            settle(component)
+            component.repeat = None
 
     def note_blind(self, from_ms: int, to_ms: int) -> None:
         """A stretch that is blind for a reason that the stream doesn't show, such as a step of the server's clock."""
@@ -300,9 +321,9 @@ class Table:
         self.reject(Rejection(entry_id.decode(), reason, detail, known.id if known else "", payload))
 
     def reject(self, rejection: Rejection) -> None:
-        """Note a refusal; the latest thousand wait to be stored, all are counted."""
+        """Note a refusal until it is stored; of a flood the latest thousand are kept and the others counted."""
+        self.rejections_lost += len(self.rejections) == REJECTIONS_KEPT
         self.rejections.append(rejection)
-        self.rejected_counts[rejection.reason] = self.rejected_counts.get(rejection.reason, 0) + 1
 
 
 def id_ms(entry_id: bytes) -> int:

@@ -72,9 +72,10 @@ class Commits:
     gave no answer: then the same call with the same commit id finds out, and adds nothing that is there.
     """
 
-    def __init__(self, keys: Keys, scripts: Scripts) -> None:
+    def __init__(self, keys: Keys, scripts: Scripts, *, broadcast: bool = True) -> None:
         self._keys = keys
         self._scripts = scripts
+        self._channel = keys.alerts if broadcast else ""
 
     async def commit(self, client: Redis, lease: Lease, generation: str, commit_id: str, batch: Batch) -> Outcome:
         """Commit a batch: state, history, indexes, events and publications move together."""
@@ -95,10 +96,11 @@ class Commits:
             "cursor": _flat(batch.cursor),
             "trims": {str(places[stream]): oldest for stream, oldest in batch.trims.items()},
             "capped": [HISTORY_MAX, REJECTED_MAX],
-            "channel": k.alerts,
+            "channel": self._channel,
         }
         reply = self._checked(await self._scripts.commit(client, keys, [_packed(message)]))
-        return Outcome(_text(reply[1]), {_text(one[0]): _text(one[1]) for one in reply[2]})
+        event, *refused = _text(reply[1]).split(" ")
+        return Outcome(event, dict(one.split(",", 1) for one in refused))
 
     async def checkpoint(
         self,
@@ -138,7 +140,7 @@ class Commits:
             "kept_ms": str(event.at_ms - GONE_KEPT_MS),
             "event": _flat({**event_fields(event), **({"json": alert} if alert else {})}),
             "alert": alert,
-            "channel": k.alerts,
+            "channel": self._channel,
         }
         reply = self._checked(await self._scripts.forget(client, keys, [_packed(message)]))
         return _text(reply[1]) if reply[0] == b"OK" else ""
@@ -146,7 +148,7 @@ class Commits:
     async def merge(self, client: Redis, generation: str, components: Sequence[tuple[Component, Event]]) -> int:
         """Write back what a lost data set held: per component the higher (epoch, rev) wins. How many were taken."""
         k = self._keys
-        keys = [k.generation, k.cursor, k.events, k.components, k.counts, *(k.state(state) for state in STATES)]
+        keys = [k.generation, k.gone, k.events, k.components, k.counts, *(k.state(state) for state in STATES)]
         for component, _ in components:
             keys += [k.component(component.id), k.history(component.id)]
         items = [_merged(component, event) for component, event in components]
@@ -232,6 +234,7 @@ def _shard_event(one: ShardEvent) -> dict[str, Any]:
 def _merged(component: Component, event: Event) -> dict[str, Any]:
     return {
         "id": component.id,
+        "born": component.born_ms,
         "epoch": component.epoch,
         "rev": component.rev,
         "total": component.total_heartbeats,

@@ -21,7 +21,7 @@ class Script:
     def __init__(self, verb: str, text: str | None = None) -> None:
         self.verb = verb
         self.text = (
-            text if text is not None else resources.files("healthmon.store.lua").joinpath(f"{verb}.lua").read_text()
+            text if text is not None else resources.files("healthmon.store").joinpath("lua", f"{verb}.lua").read_text()
         )
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 

@@ -19,6 +19,8 @@ COUNT: Final = 1000
 BLOCK_MS_MAX: Final = 1000
 
 Stream = Literal["heartbeats", "control", "events"]
+LED: Final[tuple[Stream, ...]] = ("heartbeats", "control")
+FOLLOWED: Final[tuple[Stream, ...]] = ("heartbeats", "control", "events")
 
 
 @dataclass(slots=True)
@@ -87,10 +89,12 @@ class Tail:
                 self.at[stream] = entries[-1][0]
         return read
 
-    async def wake(self) -> None:
-        """End a blocked read now: BLOCK's own time-out is up to 100 ms late. The connection stays whole."""
-        if self.blocked:
-            await call(self._other, "CLIENT", "UNBLOCK", self._connection_id)
+    async def wake(self) -> bool:
+        """End a blocked read now: BLOCK's own time-out is up to 100 ms late. The connection stays whole.
+
+        False when the server had not begun to block yet: then it must be asked again.
+        """
+        return not self.blocked or bool(await call(self._other, "CLIENT", "UNBLOCK", self._connection_id))
 
     async def time_ms(self) -> int:
         """The server's clock."""

@@ -31,7 +31,7 @@ end
 local epoch = math.max(tonumber(redis.call('GET', KEYS[2]) or 0) + 1, now, tonumber(ARGV[4]) + 1)
 local text = string.format('%.0f', epoch)
 local event = redis.call('XADD', KEYS[4], '*', 'type', 'leader', 'replica', ARGV[1], 'epoch', text,
-  'reason', ARGV[11], 'at', ARGV[12], 'incarnation', ARGV[2])
+  'reason', ARGV[11], 'at', ARGV[12], 'set', cjson.encode({generation = generation, incarnation = ARGV[2]}))
 redis.call('SET', KEYS[2], text)
 if stolen > 0 then redis.call('HSET', KEYS[5], 'stolen_ms', string.format('%.0f', stolen)) end
 redis.call('SET', KEYS[1], ARGV[1] .. '|' .. ARGV[2] .. '|' .. text, 'PX', ARGV[3])

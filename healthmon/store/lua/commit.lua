@@ -2,13 +2,13 @@
 -- KEYS 1 leader 2 generation 3 cursor 4 guard 5 events 6 rejected 7 control 8 heartbeats 9 restarts 10 blind
 --      11 components 12 counts 13-20 state zsets in the order of keys.STATES, then a hash and a history per change
 -- ARGV 1 msgpack: lease generation commit changes rejected counted blind guard cursor trims capped channel
--- OUT  OK event-id refused | FENCED value | GENERATION stored | WRONGTYPE key
+-- OUT  OK outcome (event-id, then id,why of each refused) | FENCED value | GENERATION stored | WRONGTYPE key
 -- KEEPS a deposed leader writes nothing; state, history, indexes and event move together; a repeat adds nothing
 local m = cmsgpack.unpack(ARGV[1])
 local generation, held = redis.call('GET', KEYS[2]), redis.call('GET', KEYS[1])
 if generation ~= m.generation then return {'GENERATION', generation or ''} end
 local was = redis.call('HMGET', KEYS[3], 'commit', 'outcome', 'pending', 'pending_from')
-if was[1] == m.commit then return cmsgpack.unpack(was[2]) end
+if was[1] == m.commit then return {'OK', was[2]} end
 if held ~= m.lease then return {'FENCED', held or ''} end
 local function wrong(key, kind) local t = redis.call('TYPE', key).ok return t ~= 'none' and t ~= kind end
 for i = 3, 20 do
@@ -35,13 +35,13 @@ end
 for n, c in ipairs(m.changes) do
   local hash, history = KEYS[19 + 2 * n], KEYS[20 + 2 * n]
   if wrong(hash, 'hash') or wrong(history, 'stream') then
-    refused[#refused + 1] = {c.id, 'WRONGTYPE', ''}
+    refused[#refused + 1] = {c.id, 'WRONGTYPE'}
   else
     local now = redis.call('HMGET', hash, 'born', 'rev', 'state')
     local as_left = (now[1] or '') == c.born and (now[2] or '0') == c.rev and (now[3] or '') == c.from
     local written = was[3] == m.commit and now[1] == c.after[1] and now[2] == c.after[2]
     if not as_left and not written then
-      refused[#refused + 1] = {c.id, 'CONFLICT', now[2] or ''}
+      refused[#refused + 1] = {c.id, 'CONFLICT'}
     else
       for i, event in ipairs(c.events) do append(event, c.names[i], c.alerts[i]) end
       for i, entry in ipairs(written and {} or c.history) do
@@ -62,8 +62,9 @@ for _, entry in ipairs(m.rejected) do redis.call('XADD', KEYS[6], 'MAXLEN', '~',
 for reason, count in pairs(m.counted) do redis.call('HINCRBY', KEYS[4], 'rejected:' .. reason, count) end
 for _, s in ipairs(m.blind) do redis.call('XADD', KEYS[10], '*', 'from_ms', s[1], 'to_ms', s[2]) end
 for i, minid in pairs(m.trims) do redis.call('XTRIM', KEYS[tonumber(i)], 'MINID', '~', minid) end
-local outcome = {'OK', last, refused}
-redis.call('HSET', KEYS[3], 'commit', m.commit, 'outcome', cmsgpack.pack(outcome))
+local outcome = last
+for _, r in ipairs(refused) do outcome = outcome .. ' ' .. r[1] .. ',' .. r[2] end
+redis.call('HSET', KEYS[3], 'commit', m.commit, 'outcome', outcome)
 if #m.cursor > 0 and #refused == 0 then redis.call('HSET', KEYS[3], unpack(m.cursor)) end
-for _, alert in ipairs(told) do redis.pcall('PUBLISH', m.channel, alert) end
-return outcome
+for _, alert in ipairs(m.channel ~= '' and told or {}) do redis.pcall('PUBLISH', m.channel, alert) end
+return {'OK', outcome}

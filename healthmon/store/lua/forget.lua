@@ -18,7 +18,7 @@ for i = 7, 14 do
   redis.call('ZREM', KEYS[i], m.id)
   redis.call('HSET', KEYS[6], m.states[i - 6], redis.call('ZCARD', KEYS[i]))
 end
-if m.alert ~= '' then
+if m.alert ~= '' and m.channel ~= '' then
   redis.pcall('PUBLISH', m.channel, string.sub(m.alert, 1, -3) .. ',"stream_id":"' .. event .. '"}}')
 end
 return {'OK', event}

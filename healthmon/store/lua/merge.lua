@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- KEYS 1 generation 2 cursor 3 events 4 components 5 counts 6-13 state zsets, then a hash and a history per item
+-- KEYS 1 generation 2 gone 3 events 4 components 5 counts 6-13 state zsets, then a hash and a history per item
 -- ARGV 1 msgpack: generation items (id born rev epoch total state since heard hash event history) states
 -- OUT  OK taken | GENERATION stored
 -- KEEPS per component the higher (epoch, rev) wins and totals never fall; what is put back is said as `recovered`
@@ -11,7 +11,10 @@ for n, item in ipairs(m.items) do
   local hash, history = KEYS[12 + 2 * n], KEYS[13 + 2 * n]
   local there = redis.call('HMGET', hash, 'epoch', 'rev', 'total_heartbeats')
   local epoch, rev = tonumber(there[1] or -1), tonumber(there[2] or -1)
-  if item.epoch > epoch or (item.epoch == epoch and item.rev > rev) then
+  local gone = tonumber(redis.call('ZSCORE', KEYS[2], item.id) or -1)
+  if gone >= item.born then
+    -- forgotten meanwhile: it stays so
+  elseif item.epoch > epoch or (item.epoch == epoch and item.rev > rev) then
     redis.call('XADD', KEYS[3], '*', unpack(item.event))
     redis.call('XADD', history, '*', unpack(item.history))
     redis.call('HSET', hash, unpack(item.hash))

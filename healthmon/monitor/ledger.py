@@ -1,0 +1,325 @@
+"""The leader's pen: turns decisions into commits, stores the busy fields in bulk, reads back what was in conflict."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import anyio
+import tenacity
+from redis.asyncio import Redis
+
+from healthmon import clock
+from healthmon.core.alert import alert_of
+from healthmon.core.component import Component
+from healthmon.core.event import Event, EventType, apply
+from healthmon.core.rules import Moment
+from healthmon.core.table import Table, mark_of
+from healthmon.errors import Fenced, GenerationChanged, HealthmonError, NotPermitted
+from healthmon.monitor.leadership import Leadership
+from healthmon.settings import Settings
+from healthmon.store.commits import CHANGES_MAX, ITEMS_MAX, Batch, Change, Commits, Outcome, ShardEvent, alert_text
+from healthmon.store.keys import Keys
+from healthmon.store.streams import Tail
+from healthmon.store.tables import load_components
+
+logger = logging.getLogger("healthmon.monitor")
+# A component whose record was not as expected so many times in a row is told of: somebody else writes it.
+CONFLICTS_TOLD = 3
+TRIM_EVERY_S = 10.0
+KEPT_CONTROL_MS = 60_000
+KEPT_BLIND_MS = 7 * 86_400_000
+
+Decision = tuple[Component, tuple[Event, ...]]
+
+
+@dataclass
+class Checkpoint:
+    """A complete pass over the records that changed, a part a round; the cursor moves with its last part."""
+
+    began_at: str
+    left: list[str]
+
+
+@dataclass
+class Ledger:
+    """Writes under one leadership at a time. `client` is the commit connection: nothing else uses it."""
+
+    settings: Settings
+    keys: Keys
+    table: Table
+    tail: Tail
+    commits: Commits
+    client: Redis
+    reader: Redis
+    cursor: dict[str, str] = field(default_factory=dict)
+    stored_control: bytes = b""
+    guard_events: int = 0
+    transitions: list[Event] = field(default_factory=list)
+    _shard_events: list[ShardEvent] = field(default_factory=list)
+    _conflicts: Counter[str] = field(default_factory=Counter)
+    _dirty: dict[str, None] = field(default_factory=dict)
+    _checkpoint: Checkpoint | None = None
+    _checkpoint_due_s: float = 0.0
+    _index_due_s: float = 0.0
+    _trim_due_s: float = 0.0
+    _canary_ms: int = 0
+
+    # -- commits ---------------------------------------------------------------------------------------------------
+
+    async def commit(self, leadership: Leadership, decisions: Sequence[Decision], moment: Moment) -> None:
+        """Commit decisions, and what else waits to be stored, in calls of at most 200 changes; apply what was taken."""
+        for start in range(0, len(decisions), CHANGES_MAX):
+            part = decisions[start : start + CHANGES_MAX]
+            try:
+                await self._commit(leadership, [self._change(leadership, *one) for one in part], moment)
+            except BaseException:
+                self.table.changed.update((component.id, None) for component, _ in decisions[start:])
+                raise
+
+    async def finish(self, leadership: Leadership, moment: Moment, control: bytes) -> None:
+        """The round's last call: refusals, blind time, trims, and the control cursor when it moved."""
+        moved = control != self.stored_control
+        table = self.table
+        if not (moved or table.rejections or table.new_stretches or self._shard_events or self._trims_due()):
+            return
+        cursor = {"control": control.decode()} if moved else {}
+        outcome = await self._commit(leadership, [], moment, cursor)
+        if moved and not outcome.refused:
+            self.stored_control = control
+
+    def tell(self, rule: str, reason: str, at_ms: int, leadership: Leadership, **fields: str) -> None:
+        """Have an event of the shard itself committed with the next call."""
+        self.guard_events += 1
+        event = Event(
+            EventType.GUARD,
+            "",
+            rev=0,
+            born_ms=0,
+            at_ms=at_ms,
+            reason=reason,
+            rule=rule,
+            epoch=leadership.lease.epoch,
+            replica=leadership.lease.replica,
+            set=fields,
+        )
+        self._shard_events.append(ShardEvent(event, self.guard_events, fields))
+
+    async def obey(
+        self, leadership: Leadership, component: Component, events: tuple[Event, ...], moment: Moment
+    ) -> bool:
+        """Commit the events of a command before it is acted on. False when the record was not as expected."""
+        outcome = await self._commit(leadership, [self._change(leadership, component, events)], moment)
+        return component.id not in outcome.refused
+
+    async def forget(self, leadership: Leadership, component: Component, event: Event, moment: Moment) -> None:
+        """Remove a component's record; the event and a tombstone stay."""
+        signed = self._signed(leadership, event)
+        signed = replace(signed, set={**signed.set, "incarnation": component.incarnation})
+        alert = alert_text(alert_of(component, component, signed, self.keys.prefix, self.keys.shard))
+        leadership.check()
+        await self.commits.forget(self.client, leadership.lease, leadership.generation, signed, alert)
+        self.table.apply(signed, moment)
+        self._log(signed)
+
+    async def _commit(
+        self,
+        leadership: Leadership,
+        changes: Sequence[Change],
+        moment: Moment,
+        cursor: Mapping[str, str] | None = None,
+    ) -> Outcome:
+        rejections = [self.table.rejections.popleft() for _ in range(min(CHANGES_MAX, len(self.table.rejections)))]
+        counts = Counter(rejection.reason for rejection in rejections)
+        if self.table.rejections_lost:
+            counts["not_kept"] = self.table.rejections_lost
+        stretches, told = list(self.table.new_stretches), list(self._shard_events)
+        if rejections:
+            cursor = {**(cursor or {}), "rejected": rejections[-1].entry}
+        batch = Batch(
+            changes=changes,
+            rejections=rejections,
+            rejected_counts=counts,
+            stretches=stretches,
+            shard_events=told,
+            cursor=cursor or {},
+            trims=self._trims(moment),
+        )
+        try:
+            outcome = await self._until_answered(leadership, batch)
+        except BaseException:
+            self.table.rejections.extendleft(reversed(rejections))
+            raise
+        self.table.rejections_lost = 0
+        del self.table.new_stretches[: len(stretches)], self._shard_events[: len(told)]
+        await self._settle(changes, outcome, moment)
+        return outcome
+
+    async def _until_answered(self, leadership: Leadership, batch: Batch) -> Outcome:
+        """Send the commit until it is answered or the lease is over; its id makes a repeat harmless.
+
+        A script that broke off half-way is repeated too: it then finds what it had appended.
+        """
+        commit_id = leadership.next_commit()
+        final = (Fenced, GenerationChanged, NotPermitted)
+        attempts = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(
+                lambda e: isinstance(e, HealthmonError) and not isinstance(e, final) and leadership.may_write()
+            ),
+            wait=tenacity.wait_random(0.01, 0.05),
+            sleep=anyio.sleep,
+            reraise=True,
+        )
+        async for attempt in attempts:
+            with attempt:
+                leadership.check()
+                return await self.commits.commit(self.client, leadership.lease, leadership.generation, commit_id, batch)
+        raise AssertionError("tenacity ends by returning or raising")
+
+    async def _settle(self, changes: Sequence[Change], outcome: Outcome, moment: Moment) -> None:
+        """Apply what was taken, read back what was not."""
+        for change in changes:
+            if change.after.id in outcome.refused:
+                continue
+            self._conflicts.pop(change.after.id, None)
+            for event in change.events:
+                self.table.apply(event, moment)
+                self._log(event)
+        if outcome.refused:
+            for component_id, why in outcome.refused.items():
+                self._conflicts[component_id] += 1
+                if self._conflicts[component_id] == CONFLICTS_TOLD:
+                    logger.error(
+                        "%s: its record was refused %d times (%s): somebody else writes it",
+                        component_id,
+                        CONFLICTS_TOLD,
+                        why,
+                    )
+            await self.read_back(set(outcome.refused))
+
+    async def read_back(self, ids: set[str]) -> None:
+        """Take these records from their hashes, and fold again what they have not seen of the stream."""
+        stored = await load_components(self.reader, self.keys, ids, self.table.defaults)
+        for component_id in ids - stored.keys():
+            self.table.drop(component_id)
+        for component in stored.values():
+            self.table.put(component)
+            self.table.changed[component.id] = None
+        marks = [mark_of(component) for component in stored.values()]
+        if marks:
+            _, ms, seq = min(marks)
+            upto = self.tail.at["heartbeats"]
+            entries = await self.tail.range("heartbeats", f"{ms}-{seq}".encode(), upto)
+            self.table.refold(entries, set(stored))
+
+    def _change(self, leadership: Leadership, component: Component, events: tuple[Event, ...]) -> Change:
+        signed = tuple(self._signed(leadership, event) for event in events)
+        before, after, alerts = component, copy.copy(component), []
+        for event in signed:
+            step = copy.copy(after)
+            apply(after, event, self.table.defaults)
+            alerts.append(alert_text(alert_of(step, after, event, self.keys.prefix, self.keys.shard)))
+        return Change(before, after, signed, tuple(alerts))
+
+    def _signed(self, leadership: Leadership, event: Event) -> Event:
+        return replace(event, epoch=leadership.lease.epoch, replica=leadership.lease.replica)
+
+    def _log(self, event: Event) -> None:
+        if event.type is EventType.TRANSITION:
+            logger.info("%s: %s -> %s: %s", event.id, event.source, event.target, event.reason)
+            self.transitions.append(event)
+        else:
+            logger.info("%s: %s: %s", event.id or "shard", event.type.value, event.reason)
+
+    # -- the busy fields -------------------------------------------------------------------------------------------
+
+    async def checkpoint(self, leadership: Leadership, *, at_once: Iterable[str] = ()) -> None:
+        """Store what heartbeats moved: the index every second, the hashes in parts, and at once those asked for."""
+        now_s = clock.monotonic_s()
+        wanted = [component for one in at_once if (component := self.table.get(one)) is not None]
+        if wanted:
+            await self._store(leadership, wanted, whole=True)
+        if now_s >= self._index_due_s:
+            self._index_due_s = now_s + self.settings.checkpoint_components
+            await self._store(leadership, self._take_touched(), whole=False)
+        if self._checkpoint is None and now_s >= self._checkpoint_due_s:
+            self._checkpoint_due_s = now_s + self.settings.checkpoint_interval
+            self._take_touched()
+            if self._dirty:
+                began = f"{self.table.era}:{self.tail.at['heartbeats'].decode()}"
+                self._checkpoint = Checkpoint(began, list(self._dirty))
+                self._dirty = {}
+        if self._checkpoint is not None:
+            await self._store_part(leadership, self._checkpoint)
+
+    def due_s(self) -> float:
+        """The local moment at which something of this is due, for whoever waits."""
+        if self._checkpoint is not None:
+            return 0.0
+        waiting = self._dirty or self.table.is_touched
+        return min(self._index_due_s, self._checkpoint_due_s) if waiting else self._trim_due_s
+
+    def begin(self) -> None:
+        """A new term: everything that is not stored yet is stored again."""
+        self._checkpoint = None
+        self._dirty = dict.fromkeys(self.table.components)
+
+    async def _store_part(self, leadership: Leadership, checkpoint: Checkpoint) -> None:
+        part, checkpoint.left = checkpoint.left[:ITEMS_MAX], checkpoint.left[ITEMS_MAX:]
+        components = [component for one in part if (component := self.table.get(one)) is not None]
+        cursor = {} if checkpoint.left else {"heartbeats": checkpoint.began_at, "era": str(self.table.era)}
+        try:
+            await self._store(leadership, components, whole=True, cursor=cursor)
+        except BaseException:
+            self._dirty.update(dict.fromkeys([*part, *checkpoint.left]))
+            self._checkpoint = None
+            raise
+        if not checkpoint.left:
+            self.cursor.update(cursor)
+            self._checkpoint = None
+
+    async def _store(
+        self,
+        leadership: Leadership,
+        components: Sequence[Component],
+        *,
+        whole: bool,
+        cursor: Mapping[str, str] | None = None,
+    ) -> None:
+        known = [component for component in components if component.rev]
+        for start in range(0, max(1, len(known)), ITEMS_MAX):
+            part = known[start : start + ITEMS_MAX]
+            if part or cursor:
+                leadership.check()
+                await self.commits.checkpoint(
+                    self.client, leadership.lease, leadership.generation, part, whole=whole, cursor=cursor
+                )
+
+    def _take_touched(self) -> list[Component]:
+        touched = self.table.touched()
+        self._dirty.update((component.id, None) for component in touched)
+        return touched
+
+    # -- trimming --------------------------------------------------------------------------------------------------
+
+    def _trims_due(self) -> bool:
+        return clock.monotonic_s() >= self._trim_due_s
+
+    def _trims(self, moment: Moment) -> dict[str, str]:
+        """What no reader needs any more: by age, and never past the cursors."""
+        if not self._trims_due():
+            return {}
+        self._trim_due_s = clock.monotonic_s() + TRIM_EVERY_S
+        now_ms, keys = moment.now_ms, self.keys
+        cursor_ms = int(self.cursor.get("heartbeats", "0:0-0").partition(":")[2].partition("-")[0])
+        oldest = {
+            keys.heartbeats: min(cursor_ms, now_ms - self.table.longest_timeout_ms * 6 // 5),
+            keys.control: min(int(self.stored_control.partition(b"-")[0] or 0), now_ms - KEPT_CONTROL_MS),
+            keys.events: now_ms - round(self.settings.events_retention * 1000),
+            keys.restarts: now_ms - round(self.settings.restarts_retention * 1000),
+            keys.blind: now_ms - KEPT_BLIND_MS,
+        }
+        return {stream: str(ms) for stream, ms in oldest.items() if ms > 0}

@@ -1,0 +1,161 @@
+"""Commands of the control stream: kept while following, obeyed while leading, each answered by exactly one event.
+
+A follower does nothing with a command but keep it: it learns the effect from the leader's event, whose `cause` names
+it. What is left in the queue when the follower leads is its first work.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from healthmon.core import command
+from healthmon.core.command import Command
+from healthmon.core.component import Component
+from healthmon.core.decide import decide
+from healthmon.core.heartbeat import Rejection, Unreadable
+from healthmon.core.policy import Policy
+from healthmon.core.rules import Moment
+from healthmon.core.table import Entry, Table
+from healthmon.errors import Refused
+from healthmon.monitor.leadership import Leadership
+from healthmon.monitor.ledger import Ledger
+from healthmon.store.codec import text_map
+from healthmon.store.streams import Tail, order
+
+QUEUE_MAX: Final = 10_000
+
+
+@dataclass
+class Orders:
+    """The commands that were read and not yet seen done."""
+
+    table: Table
+    tail: Tail
+    ledger: Ledger
+    asked_to_step_down: str = ""
+    queue: OrderedDict[bytes, list[bytes]] = field(default_factory=OrderedDict)
+    syncs: list[Command] = field(default_factory=list)
+
+    def keep(self, entry: Entry) -> None:
+        """Follow: remember a command until its event is seen. The oldest give way when there are ten thousand."""
+        self.queue[entry[0]] = entry[1]
+        if len(self.queue) > QUEUE_MAX:
+            self.queue.popitem(last=False)
+
+    def done(self, cause: str) -> None:
+        """An event named this command as its cause."""
+        if cause:
+            self.queue.pop(cause.encode(), None)
+
+    def settle(self, control: bytes, rejected: bytes) -> None:
+        """The leader's cursor: every command up to `control` was answered, every refusal up to `rejected` stored."""
+        while self.queue and order(next(iter(self.queue))) <= order(control):
+            self.queue.popitem(last=False)
+        rejections = self.table.rejections
+        while rejections and order(rejections[0].entry.encode()) <= order(rejected):
+            rejections.popleft()
+
+    def lead_no_more(self) -> None:
+        """What was asked for here and not answered is the next leader's."""
+        self.syncs.clear()
+        self.asked_to_step_down = ""
+
+    async def obey_kept(self, leadership: Leadership, moment: Moment) -> None:
+        """Lead: the first work is what the former leader left."""
+        while self.queue:
+            entry_id, fields = next(iter(self.queue.items()))
+            await self.obey((entry_id, fields), leadership, moment)
+            self.queue.pop(entry_id, None)
+
+    async def obey(self, entry: Entry, leadership: Leadership, moment: Moment) -> None:
+        """Lead: commit what one command asks for; a bad one is refused with its reason."""
+        name = entry[0].decode()
+        try:
+            order_ = command.read_command(name, text_map(entry[1]))
+            await self._act(order_, leadership, moment)
+        except Unreadable as error:
+            self._refuse(entry, error.reason, error.detail)
+        except Refused as error:
+            self._refuse(entry, "bad_command", str(error))
+
+    async def answer_syncs(self, leadership: Leadership) -> bytes:
+        """Store the busy fields that were asked for, once all up to there is folded; how far control is answered."""
+        here = order(self.tail.at["heartbeats"])
+        ready = [sync for sync in self.syncs if order(sync.upto.encode() or b"0-0") <= here]
+        self.syncs = [sync for sync in self.syncs if sync not in ready]
+        await self.ledger.checkpoint(leadership, at_once=[sync.id for sync in ready])
+        if not self.syncs:
+            return self.tail.at["control"]
+        ms, seq = order(self.syncs[0].entry.encode())
+        return f"{ms}-{seq - 1}".encode() if seq else f"{ms - 1}-{(1 << 63) - 1}".encode()
+
+    async def _act(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
+        match asked.cmd:
+            case "sync":
+                self.syncs.append(asked)
+            case "step-down":
+                self._step_down(asked, leadership, moment)
+            case "register":
+                await self._register(asked, leadership, moment)
+            case _:
+                await self._forget(asked, leadership, moment)
+
+    def _step_down(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
+        if asked.epoch != leadership.lease.epoch:
+            raise Refused(f"epoch {asked.epoch} does not lead; {leadership.lease.epoch} does")
+        by = f" by {asked.by}" if asked.by else ""
+        reason = f"asked to step down{by}" + (f": {asked.reason}" if asked.reason else "")
+        self.ledger.tell("step-down", reason, moment.now_ms, leadership, cause=asked.entry)
+        self.asked_to_step_down = reason
+
+    async def _register(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
+        component = self.table.get(asked.id)
+        if self._done(asked, component):
+            return
+        if component is not None and component.rev == 0 and component.born_ms >= asked.ms:
+            # Its heartbeats came after the command, and were folded without its policy: begin again from the command.
+            self.table.drop(asked.id)
+            component = None
+        if component is None:
+            if len(self.table.components) >= self.table.defaults.max_components:
+                raise Refused(f"there are {len(self.table.components)} components (max_components)")
+            component = self._blank(asked)
+            self.table.put(component)
+        events = command.register(component, asked, self.table.defaults)
+        if await self.ledger.obey(leadership, component, events, moment) and component.rev == len(events):
+            await self._refold(asked)
+
+    async def _refold(self, asked: Command) -> None:
+        """Heartbeats that were read before the command was obeyed are folded under its policy."""
+        entries = await self.tail.range(
+            "heartbeats", f"{asked.ms - 1}-{(1 << 63) - 1}".encode(), self.tail.at["heartbeats"]
+        )
+        self.table.refold(entries, {asked.id})
+
+    async def _forget(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
+        component = self.table.get(asked.id)
+        if component is None or self._done(asked, component):
+            if asked.id not in self.table.gone or self.table.gone[asked.id][0] < asked.ms:
+                raise Refused(f"no component {asked.id}")
+            return
+        if component.rev == 0:
+            await self.ledger.commit(leadership, [(component, decide(component, moment, self.table.defaults))], moment)
+        await self.ledger.forget(leadership, component, command.forget(component, asked), moment)
+
+    def _done(self, asked: Command, component: Component | None) -> bool:
+        """Whether a former leader did this already: the record's mark or a tombstone says so."""
+        if self.table.gone.get(asked.id, (0, ""))[0] >= asked.ms:
+            return True
+        folded = component.control_folded.encode() if component is not None else b""
+        return bool(folded) and order(folded) >= order(asked.entry.encode())
+
+    def _blank(self, asked: Command) -> Component:
+        policy = Policy()
+        return Component(asked.id, asked.ms, policy, policy.limits(self.table.defaults), since_ms=asked.ms)
+
+    def _refuse(self, entry: Entry, reason: str, detail: str) -> None:
+        payload = b" ".join(entry[1])[:1024]
+        named = text_map(entry[1]).get("id", "")[:128]
+        self.table.reject(Rejection(entry[0].decode(), reason, detail, named, payload, "control"))

@@ -1,0 +1,122 @@
+"""When the data is not what the table knows: lost, cut short, or its stream run ahead of the clock.
+
+No replica drops its table for emptier hashes. Each puts back what it holds; per component the higher (epoch, rev) wins,
+and what was put back is said by a `recovered` event. Until a heartbeat_timeout after that nobody is called dead.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from healthmon.core.component import Component
+from healthmon.core.event import Event, EventType
+from healthmon.core.table import Table
+from healthmon.monitor.leadership import Leadership
+from healthmon.monitor.ledger import Ledger
+from healthmon.monitor.reading import Slice
+from healthmon.store.commits import CHANGES_MAX, Commits
+from healthmon.store.streams import Tail
+
+logger = logging.getLogger("healthmon.monitor")
+# So long every replica has to put back what it holds before anybody's death is believed.
+RECOVERING_MS = 3000
+OBSERVING, REPAIRED = "observing", "repaired"
+
+
+@dataclass
+class Repair:
+    """What a replica does about lost data and pinned streams.
+
+    `generation`: the data set that the table belongs to. `cold`: nobody is known to have watched before this replica.
+    """
+
+    replica: str
+    table: Table
+    tail: Tail
+    ledger: Ledger
+    commits: Commits
+    client: Redis
+    generation: str = ""
+    cold: bool = True
+    epoch_floor: int = 0
+
+    async def learn(self, event: Event) -> None:
+        """An event of the shard: a new leader, a repaired stream, the beginning of watching."""
+        self.epoch_floor = max(self.epoch_floor, event.epoch)
+        if event.type is EventType.LEADER:
+            generation = str(event.set.get("generation", ""))
+            if generation and generation != self.generation:
+                await self.adopt(generation)
+        elif event.rule == REPAIRED:
+            self._rewind(int(event.set["era"]), str(event.set["position"]).encode())
+        elif event.rule == OBSERVING:
+            self.table.observing_ms, self.cold = int(event.set["observing_ms"]), False
+
+    async def adopt(self, generation: str) -> None:
+        """The data set is another: put back what this table knows of the old one, and belong to the new one."""
+        known, self.generation = self.generation, generation
+        if known:
+            logger.warning("the data set was lost or replaced (%s, was %s)", generation, known)
+            await self.put_back()
+
+    async def put_back(self) -> int:
+        """Write back what the stored data lacks of this table. How many records were taken."""
+        records = [component for one in list(self.table.components) if (component := self.table.get(one)) is not None]
+        held = [(component, self._recovered(component)) for component in records if component.rev]
+        taken = 0
+        for start in range(0, len(held), CHANGES_MAX):
+            taken += await self.commits.merge(self.client, self.generation, held[start : start + CHANGES_MAX])
+        if taken:
+            logger.warning("put back %d of %d components that the stored data lacked", taken, len(held))
+        return taken
+
+    def observe_anew(self, leadership: Leadership, now_ms: int, *, recovering: bool) -> None:
+        """Watching begins now: nobody dies before one heartbeat_timeout from here, and from the end of a recovery."""
+        observing_ms = now_ms + (RECOVERING_MS if recovering else 0)
+        self.table.observing_ms, self.cold = observing_ms, False
+        why = "the data set was put back" if recovering else "no replica was watching"
+        self.ledger.tell(OBSERVING, f"watching begins: {why}", now_ms, leadership, observing_ms=str(observing_ms))
+
+    async def mend(self, leadership: Leadership, slice_: Slice) -> None:
+        """A stream whose ids ran ahead of the clock takes entries at the right time again."""
+        if not slice_.pinned_ms:
+            return
+        era, now_ms = self.table.era + 1, slice_.pinned_ms
+        logger.warning("ids of the heartbeat stream ran ahead of the server's clock: repairing it")
+        event = Event(
+            EventType.GUARD,
+            "",
+            rev=0,
+            born_ms=0,
+            at_ms=now_ms,
+            reason="ids of the heartbeat stream ran ahead of the server's clock",
+            rule=REPAIRED,
+            epoch=leadership.lease.epoch,
+            replica=self.replica,
+            set={"era": era, "position": f"{now_ms}-0"},
+        )
+        leadership.check()
+        position = await self.commits.repair(self.ledger.client, leadership.lease, leadership.generation, era, event)
+        self._rewind(era, position[0].encode())
+
+    def _rewind(self, era: int, position: bytes) -> None:
+        if era > self.table.era:
+            self.table.begin_era(era)
+            self.tail.at["heartbeats"] = position
+
+    def _recovered(self, component: Component) -> Event:
+        return Event(
+            EventType.RECOVERED,
+            component.id,
+            rev=component.rev,
+            born_ms=component.born_ms,
+            at_ms=max(component.since_ms, component.last_heartbeat_ms),
+            reason="the stored record was lost or older; put back from a replica's table",
+            source=component.previous,
+            target=component.state.value,
+            epoch=component.epoch,
+            replica=self.replica,
+        )

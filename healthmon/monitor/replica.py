@@ -1,0 +1,317 @@
+"""One monitor process: follow, campaign, lead, step down, and follow again. It never exits because Redis is away."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.to_thread
+import tenacity
+from redis.asyncio import Redis
+
+from healthmon import clock
+from healthmon.core.table import Table
+from healthmon.errors import ConfigurationError, Fenced, GenerationChanged, HealthmonError, UnfitServer
+from healthmon.monitor.announce import Announcer
+from healthmon.monitor.campaign import Campaign
+from healthmon.monitor.leadership import Leadership, SteppedDown
+from healthmon.monitor.ledger import Ledger
+from healthmon.monitor.orders import Orders
+from healthmon.monitor.reading import Reading
+from healthmon.monitor.redis_clock import RedisClock
+from healthmon.monitor.repair import Repair
+from healthmon.monitor.round import Round
+from healthmon.monitor.wake import Alarm
+from healthmon.settings import Settings
+from healthmon.store.alive import Alive
+from healthmon.store.calls import call
+from healthmon.store.client import check_server
+from healthmon.store.founding import found, tell_canary
+from healthmon.store.keys import Keys
+from healthmon.store.leases import Acquired, Leases
+from healthmon.store.liveness import LeaderWatch
+from healthmon.store.streams import FOLLOWED, Tail
+from healthmon.store.tables import Stored, load
+
+logger = logging.getLogger("healthmon.monitor")
+AGAIN_S_MAX = 2.0
+ANNOUNCE_EVERY_S = 1.0
+
+
+@dataclass
+class Parts:
+    """What one replica is made of; `healthmon.run` puts it together."""
+
+    keys: Keys
+    table: Table
+    tail: Tail
+    time: RedisClock
+    alarm: Alarm
+    reading: Reading
+    orders: Orders
+    ledger: Ledger
+    repair: Repair
+    round: Round
+    leases: Leases
+    watch: LeaderWatch
+    alive: Alive
+    campaign: Campaign
+    announcer: Announcer
+    checker: Redis
+    plain: Redis
+    clients: tuple[Redis, ...]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.tail.close()
+        for client in self.clients:
+            await client.aclose()
+
+
+@dataclass
+class Replica:
+    """One replica of the monitor. `run` ends only when cancelled, and then signs off."""
+
+    settings: Settings
+    parts: Parts
+    leadership: Leadership | None = None
+    loaded: anyio.Event = field(default_factory=anyio.Event)
+    round_done: anyio.Event = field(default_factory=anyio.Event)
+    _run_id: str = ""
+    _canary_ms: int = 0
+
+    async def run(self) -> None:
+        """Follow, and lead when it is this replica's turn, until cancelled. A refused server is raised at start only."""
+        parts = self.parts
+        try:
+            async with anyio.create_task_group() as group:
+                await self._meet()
+                group.start_soon(parts.alive.run)
+                group.start_soon(parts.alarm.run)
+                group.start_soon(self._watch)
+                group.start_soon(self._announce)
+                group.start_soon(self._campaign)
+                await self._rounds()
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                await self._leave()
+
+    # -- rounds ----------------------------------------------------------------------------------------------------
+
+    async def _rounds(self) -> None:
+        while True:
+            try:
+                won = self.parts.campaign.won
+                if won is not None:
+                    await self._lead(won)
+                else:
+                    await self.parts.round.follow()
+                    self._finish_round()
+            except ConfigurationError:
+                raise
+            except HealthmonError as error:
+                logger.warning("this round broke off: %s", error)
+                await self._meet_again()
+
+    async def _lead(self, won: Acquired) -> None:
+        """One term: take over, then rounds until it ends. Whatever ends it, this replica follows again."""
+        parts, broke = self.parts, None
+        leadership = Leadership(
+            won.lease, self.settings.lease_ttl, parts.campaign.began_s, won.generation, rounds_s=clock.monotonic_s()
+        )
+        self.leadership, parts.watch.resting = leadership, True
+        try:
+            async with anyio.create_task_group() as term:
+                leadership.scope = term.cancel_scope
+                term.start_soon(parts.campaign.keep, leadership)
+                await self._take_over(leadership, won)
+                while True:
+                    await parts.round.lead(leadership)
+                    self._finish_round()
+                    if parts.orders.asked_to_step_down:
+                        raise SteppedDown(parts.orders.asked_to_step_down)
+        except* (Fenced, GenerationChanged, SteppedDown) as ended:
+            leadership.ended = leadership.ended or str(ended.exceptions[0])
+        except* HealthmonError as failed:
+            broke = failed.exceptions[0]
+            leadership.ended = leadership.ended or str(broke)
+        finally:
+            await self._step_down(leadership)
+        if isinstance(broke, HealthmonError):
+            parts.campaign.rest(self.settings.lease_ttl / 3)
+            raise broke
+
+    async def _take_over(self, leadership: Leadership, won: Acquired) -> None:
+        parts = self.parts
+        now_ms = await parts.reading.sample_time()
+        recovering = won.founded and bool(parts.table.components)
+        parts.repair.epoch_floor = won.lease.epoch
+        parts.repair.generation = won.generation
+        if won.era > parts.table.era:
+            parts.table.begin_era(won.era)
+        if won.founded:
+            await found(parts.plain, parts.keys, self.settings.shards, parts.table.canary_ms)
+        if recovering:
+            await parts.repair.put_back()
+        ends = {stream: await parts.tail.last(stream) for stream in FOLLOWED}
+        await self._read_cursor()
+        parts.ledger.begin()
+        await parts.round.take_over(leadership, ends)
+        if recovering or parts.repair.cold:
+            parts.repair.observe_anew(leadership, now_ms, recovering=recovering)
+        logger.info("leading shard %d with epoch %d", parts.keys.shard, leadership.lease.epoch)
+
+    async def _read_cursor(self) -> None:
+        """What the former leader had answered and stored."""
+        parts = self.parts
+        names = ("control", "rejected")
+        control, rejected = await call(parts.plain, "HMGET", parts.keys.cursor, *names)
+        events = await call(parts.plain, "HGET", parts.keys.guard, "events")
+        parts.ledger.guard_events = int(events or 0)
+        parts.orders.settle(control or b"0-0", rejected or b"0-0")
+        parts.ledger.stored_control = control or b""
+
+    async def _step_down(self, leadership: Leadership) -> None:
+        parts = self.parts
+        reason = leadership.ended or "stopping"
+        leadership.ended = reason
+        self.leadership, parts.watch.resting = None, False
+        logger.info("no longer leading with epoch %d: %s", leadership.lease.epoch, reason)
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+            try:
+                await parts.leases.release(parts.plain, leadership.lease)
+            except HealthmonError:
+                logger.debug("the lease was not released; it runs out by itself")
+        if parts.orders.asked_to_step_down:
+            parts.campaign.rest(self.settings.lease_ttl / 3)
+        parts.orders.lead_no_more()
+        parts.campaign.over()
+        parts.watch.look_now()
+
+    def _finish_round(self) -> None:
+        if self.round_done.statistics().tasks_waiting:
+            self.round_done.set()
+            self.round_done = anyio.Event()
+
+    # -- meeting the server ----------------------------------------------------------------------------------------
+
+    async def _meet(self) -> None:
+        """First contact: is it fit, what is stored, who else holds a table."""
+        parts = self.parts
+        facts = await check_server(parts.checker)
+        self._run_id = facts.run_id
+        await found(parts.plain, parts.keys, self.settings.shards, parts.table.canary_ms)
+        hot = await call(parts.plain, "PUBSUB", "SHARDNUMSUB", parts.keys.hot)
+        parts.repair.cold = int(hot[1]) == 0
+        await parts.tail.connect()
+        await parts.reading.sample_time()
+        stored = await load(parts.plain, parts.keys, parts.table.defaults)
+        self._take(stored)
+        if stored.generation:
+            await parts.alive.become_hot()
+        self.loaded.set()
+
+    def _take(self, stored: Stored) -> None:
+        parts = self.parts
+        table = parts.table
+        for component in stored.components:
+            table.put(component)
+        table.gone.update(stored.gone)
+        for stretch in stored.stretches:
+            table.blindness.add(*stretch)
+        table.observing_ms = int(stored.guard.get("observing_ms", 0))
+        era, _, heartbeats = stored.cursor.get("heartbeats", "0:0-0").partition(":")
+        table.era = max(int(era), int(stored.cursor.get("era", 0)))
+        table.seen_ms = int(heartbeats.partition("-")[0])
+        parts.tail.at["heartbeats"] = heartbeats.encode()
+        parts.tail.at["control"] = stored.cursor.get("control", "0-0").encode()
+        parts.tail.at["events"] = stored.events_at
+        parts.repair.generation = stored.generation
+        parts.repair.epoch_floor = max((one.epoch for one in stored.components), default=0)
+
+    async def _meet_again(self) -> None:
+        """After a lost connection: wait for the server, see whether it is the same, put back what it lost."""
+        attempts = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(HealthmonError),
+            wait=tenacity.wait_random_exponential(multiplier=0.05, max=AGAIN_S_MAX),
+            sleep=anyio.sleep,
+        )
+        async for attempt in attempts:
+            with attempt:
+                await self._reconnect()
+
+    async def _reconnect(self) -> None:
+        parts = self.parts
+        try:
+            facts = await check_server(parts.checker)
+        except UnfitServer as error:
+            logger.warning("Redis is back but unfit: %s", error)
+            raise
+        await parts.tail.connect()
+        stored = (await call(parts.plain, "GET", parts.keys.generation) or b"").decode()
+        if facts.run_id != self._run_id and stored and stored == parts.repair.generation:
+            await parts.repair.put_back()
+        self._run_id = facts.run_id
+        logger.info("Redis is there again")
+
+    # -- beside the rounds -----------------------------------------------------------------------------------------
+
+    async def _campaign(self) -> None:
+        parts = self.parts
+        while True:
+            try:
+                await parts.campaign.win()
+                parts.alarm.ring()
+                await parts.campaign.until_over()
+            except HealthmonError as error:
+                logger.debug("not campaigning: %s", error)
+                await anyio.sleep(min(0.2, self.settings.lease_ttl / 10))
+
+    async def _watch(self) -> None:
+        """The watch's thread ends within this scope: it is told to stop, and awaited."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.to_thread.run_sync, self.parts.watch.run)
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self.parts.watch.stop()
+
+    async def _announce(self) -> None:
+        parts = self.parts
+        while True:
+            try:
+                await self._announce_once(parts.announcer)
+            except HealthmonError as error:
+                logger.debug("not announced: %s", error)
+            await anyio.sleep(ANNOUNCE_EVERY_S)
+
+    async def _announce_once(self, announcer: Announcer) -> None:
+        parts = self.parts
+        leadership = self.leadership
+        now_ms = round(parts.time.now_ms())
+        behind_ms = max(0, now_ms - parts.table.seen_ms)
+        said = {
+            "role": "leader" if leadership is not None else "follower",
+            "epoch": str(leadership.lease.epoch if leadership else parts.repair.epoch_floor),
+            "lag_ms": str(behind_ms),
+            "components": str(len(parts.table.components)),
+        }
+        await announcer.announce(now_ms, said)
+        holder = parts.campaign.seen.partition("|")[0]
+        parts.watch.closely = sorted(announcer.live - {holder})[:1] == [self.settings.replica_id]
+        if leadership is not None and parts.table.canary_ms != self._canary_ms:
+            self._canary_ms = parts.table.canary_ms
+            await tell_canary(parts.plain, parts.keys, self._canary_ms)
+        if leadership is None:
+            control, rejected = await call(parts.plain, "HMGET", parts.keys.cursor, "control", "rejected")
+            parts.orders.settle(control or b"0-0", rejected or b"0-0")
+
+    async def _leave(self) -> None:
+        parts = self.parts
+        parts.watch.stop()
+        try:
+            await parts.announcer.leave()
+        except HealthmonError:
+            logger.debug("not signed off: Redis is away")
+        await parts.close()

@@ -1,0 +1,106 @@
+"""One pass of a replica: read, fold, decide, commit. Read this file first.
+
+Every replica reads and folds. The leader also obeys commands, decides and commits; a follower learns what was decided
+from the events, and so holds the same table. Nothing else touches the table, so nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from healthmon.core.decide import decide
+from healthmon.core.event import EventType
+from healthmon.core.table import Entry, Table
+from healthmon.monitor.leadership import Leadership
+from healthmon.monitor.ledger import Decision, Ledger
+from healthmon.monitor.orders import Orders
+from healthmon.monitor.reading import Reading, Slice
+from healthmon.monitor.repair import Repair
+from healthmon.store.codec import read_event, text_map
+from healthmon.store.streams import FOLLOWED, Stream, Tail, in_order, order
+
+logger = logging.getLogger("healthmon.monitor")
+
+
+@dataclass
+class Round:
+    """The passes of one replica over one table."""
+
+    table: Table
+    tail: Tail
+    reading: Reading
+    orders: Orders
+    ledger: Ledger
+    repair: Repair
+
+    async def lead(self, leadership: Leadership) -> None:
+        """One pass of the leader. Raises Fenced, GenerationChanged or StoreUnavailable: then it leads no more."""
+        with self._read_again_if_it_fails():
+            await self._lead(leadership, await self.reading.lead(self.ledger.due_s()))
+            leadership.earn()
+
+    async def follow(self) -> None:
+        """One pass of a follower. Raises StoreUnavailable."""
+        with self._read_again_if_it_fails():
+            await self._take_in(await self.reading.follow())
+
+    async def take_over(self, leadership: Leadership, ends: dict[Stream, bytes]) -> None:
+        """From follower to leader: everything up to the ends sampled after the lease was won, then the queue."""
+        while any(order(self.tail.at[stream]) < order(ends[stream]) for stream in FOLLOWED):
+            before = dict(self.tail.at)
+            await self._take_in(await self.reading.drain())
+            if before == self.tail.at:
+                break
+        await self.orders.obey_kept(leadership, self.table.moment(self.table.seen_ms))
+
+    async def _lead(self, leadership: Leadership, slice_: Slice) -> None:
+        for heartbeats, command in in_order(slice_.read):
+            self.table.fold(heartbeats, slice_.pinned_ms)
+            if command is not None:
+                await self.orders.obey(command, leadership, self.table.moment(self.table.seen_ms))
+        moment = self.table.moment(slice_.now_ms)
+        await self.ledger.commit(leadership, self._decide(slice_), moment)
+        answered = await self.orders.answer_syncs(leadership)
+        await self.ledger.finish(leadership, moment, answered)
+        await self.repair.mend(leadership, slice_)
+
+    async def _take_in(self, slice_: Slice) -> None:
+        self.table.fold(slice_.read.heartbeats, slice_.pinned_ms)
+        for command in slice_.read.control:
+            self.orders.keep(command)
+        await self._learn(slice_.read.events)
+
+    async def _learn(self, entries: list[Entry]) -> None:
+        """Apply what the leader committed; a record that an event doesn't follow on is read back from its hash."""
+        moment = self.table.moment(self.table.seen_ms)
+        stale: set[str] = set()
+        for entry_id, fields in entries:
+            event = read_event(entry_id.decode(), text_map(fields))
+            if event is None:
+                continue
+            self.orders.done(event.cause)
+            if not event.id:
+                await self.repair.learn(event)
+            elif event.type is EventType.RECOVERED or not self.table.apply(event, moment):
+                stale.add(event.id)
+        if stale:
+            await self.ledger.read_back(stale)
+
+    @contextmanager
+    def _read_again_if_it_fails(self) -> Iterator[None]:
+        """A pass that broke off is made again from where it began; what it had folded is known by its marks."""
+        at = dict(self.tail.at)
+        try:
+            yield
+        except BaseException:
+            self.table.expect_known(self.tail.at["heartbeats"])
+            self.tail.at.update(at)
+            raise
+
+    def _decide(self, slice_: Slice) -> list[Decision]:
+        moment = self.table.moment(slice_.now_ms)
+        judged = ((component, decide(component, moment, self.table.defaults)) for component in self.table.due(moment))
+        return [(component, events) for component, events in judged if events]

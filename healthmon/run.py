@@ -1,0 +1,131 @@
+"""The composition root: settings -> objects -> one task group. The only place that wires."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import signal
+
+import anyio
+import anyio.from_thread
+
+from healthmon.core.policy import Defaults
+from healthmon.core.score import DEFAULT_ROWS
+from healthmon.core.table import Table
+from healthmon.errors import HealthmonError
+from healthmon.monitor.announce import Announcer
+from healthmon.monitor.campaign import Campaign
+from healthmon.monitor.ledger import Ledger
+from healthmon.monitor.orders import Orders
+from healthmon.monitor.reading import Reading
+from healthmon.monitor.redis_clock import RedisClock
+from healthmon.monitor.repair import Repair
+from healthmon.monitor.replica import Parts, Replica
+from healthmon.monitor.round import Round
+from healthmon.monitor.wake import Alarm
+from healthmon.settings import Settings
+from healthmon.store.alive import Alive
+from healthmon.store.calls import open_raw
+from healthmon.store.client import open_client
+from healthmon.store.codec import decode_heartbeats
+from healthmon.store.commits import Commits
+from healthmon.store.keys import Keys
+from healthmon.store.leases import Leases
+from healthmon.store.liveness import LeaderWatch
+from healthmon.store.scripts import Scripts
+from healthmon.store.streams import Tail
+
+logger = logging.getLogger("healthmon")
+
+
+def defaults_of(settings: Settings) -> Defaults:
+    """What the rules take for granted, in milliseconds, from the settings."""
+    return Defaults(
+        heartbeat_timeout_ms=round(settings.heartbeat_timeout * 1000),
+        degraded_threshold_ms=round(settings.degraded_threshold * 1000),
+        dead_threshold_ms=round(settings.dead_threshold * 1000),
+        startup_timeout_ms=round(settings.startup_timeout * 1000),
+        recovery_heartbeats=settings.recovery_heartbeats,
+        max_retries=settings.max_retries,
+        reset_after_ms=round(settings.reset_after * 1000),
+        forget_after_ms=round(settings.forget_after * 1000),
+        forget_after_unknown_ms=round(settings.forget_after_unknown * 1000),
+        max_components=settings.max_components,
+        new_components_per_minute=settings.new_components_per_minute,
+        auto_register=settings.auto_register,
+    )
+
+
+def make_replica(settings: Settings, scripts: Scripts | None = None) -> Replica:
+    """One replica of the monitor, not connected yet. `scripts`: other texts for the verbs, for tests of the fence."""
+    verbs, name, url = scripts or Scripts(), settings.replica_id, settings.redis_url
+    keys, incarnation = Keys(settings.prefix, 0), secrets.token_hex(4)
+    ttl_s = settings.lease_ttl
+    # A commit whose answer takes longer than the lease is worth nothing; every other call may wait as long.
+    pen = open_raw(url, name=f"{name}-commit", timeout_s=ttl_s, dedicated=True)
+    renewer = open_raw(url, name=f"{name}-renew", timeout_s=ttl_s, dedicated=True)
+    plain = open_raw(url, name=name, timeout_s=ttl_s)
+    checker = open_client(url, name=f"{name}-check", timeout_s=ttl_s)
+    table = Table(defaults_of(settings), decode_heartbeats)
+    tail, clock = Tail(url, keys, name), RedisClock()
+    commits = Commits(keys, verbs, broadcast=settings.broadcast_events)
+    alarm = Alarm(tail)
+    ledger = Ledger(settings, keys, table, tail, commits, pen, plain)
+    orders = Orders(table, tail, ledger)
+    repair = Repair(name, table, tail, ledger, commits, plain)
+    reading = Reading(name, table, tail, alarm, clock, settings.coalesce_effective)
+    leases = Leases(keys, verbs, round(ttl_s * 1000))
+
+    def asked(value: str = "") -> None:
+        campaign.leader_is_dead(value)
+
+    def asked_from_thread(value: str) -> None:
+        anyio.from_thread.run_sync(asked, value)
+
+    alive = Alive(url, keys, name, incarnation, asked)
+    watch = LeaderWatch(url, keys, name, settings.takeover_grace, ttl_s, asked_from_thread)
+    campaign = Campaign(name, incarnation, leases, renewer, watch, alive, repair, clock, ttl_s)
+    digest = settings.rules_digest(repr(sorted(DEFAULT_ROWS.items())))
+    parts = Parts(
+        keys=keys,
+        table=table,
+        tail=tail,
+        time=clock,
+        alarm=alarm,
+        reading=reading,
+        orders=orders,
+        ledger=ledger,
+        repair=repair,
+        round=Round(table, tail, reading, orders, ledger, repair),
+        leases=leases,
+        watch=watch,
+        alive=alive,
+        campaign=campaign,
+        announcer=Announcer(keys, plain, name, incarnation, digest),
+        checker=checker,
+        plain=plain,
+        clients=(pen, renewer, plain, checker),
+    )
+    return Replica(settings, parts)
+
+
+def run_monitor(settings: Settings) -> None:
+    """Run one replica in this process until SIGINT or SIGTERM. Raises what keeps it from starting, as one error."""
+    anyio.run(_until_signal, settings)
+
+
+async def _until_signal(settings: Settings) -> None:
+    replica = make_replica(settings)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(replica.run)
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for received in signals:
+                    logger.info("stopping on %s", signal.Signals(received).name)
+                    group.cancel_scope.cancel()
+                    return
+    except* HealthmonError as failed:
+        error: BaseException = failed
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
