@@ -71,7 +71,7 @@ def register(component: Component, command: Command, defaults: Defaults) -> tupl
     policy = component.policy.merged(given) if component.rev else given
     check = read_policy(policy.to_json(), defaults)
     if component.rev == 0:
-        return (registered(component, command.entry, check.to_json(), command.reason),)
+        return (registered(component, command.entry, check, command.reason),)
     return (
         Event(
             EventType.OPERATOR,

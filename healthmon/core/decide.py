@@ -10,7 +10,7 @@ from healthmon.core.event import Event, EventType
 from healthmon.core.rules import Moment, Verdict, judge
 
 if TYPE_CHECKING:
-    from healthmon.core.policy import Defaults
+    from healthmon.core.policy import Defaults, Policy
 
 NEVER_MS: Final = 1 << 62
 FIRING: Final = frozenset(
@@ -33,10 +33,10 @@ def decide(component: Component, moment: Moment, defaults: Defaults) -> tuple[Ev
     return tuple(events)
 
 
-def registered(component: Component, cause: str = "", policy: str = "", reason: str = "") -> Event:
+def registered(component: Component, cause: str = "", policy: Policy | None = None, reason: str = "") -> Event:
     """The event that makes a component known; by its first heartbeat unless a command is the cause."""
-    given = {"policy": policy, "declared": True} if cause else {}
-    role = component.policy.role or component.beat_role
+    given = {"policy": policy.to_json(), "declared": True} if policy is not None else {}
+    role = (policy or component.policy).role or component.beat_role
     return Event(
         EventType.REGISTERED,
         component.id,

@@ -155,7 +155,9 @@ def _base(component: Component, moment: Moment) -> Verdict:
     if WORSE[component.state] and component.rule in ("silence", "not_observable"):
         silent_ms = max(0, moment.now_ms - component.since_ms)
         return Verdict(
-            HealthState.HEALTHY, "heartbeat", f"heard from again after {silent_ms / 1000:.1f} s as {component.state}"
+            HealthState.HEALTHY,
+            "heartbeat",
+            f"heard from again, after {silent_ms / 1000:.1f} s of being {component.state}",
         )
     if WORSE[component.state]:
         return Verdict(HealthState.HEALTHY, "heartbeat", _recovered(component))

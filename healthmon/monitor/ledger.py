@@ -171,6 +171,7 @@ class Ledger:
             ),
             wait=tenacity.wait_random(0.01, 0.05),
             sleep=anyio.sleep,
+            before_sleep=_told_once,
             reraise=True,
         )
         async for attempt in attempts:
@@ -323,3 +324,8 @@ class Ledger:
             keys.blind: now_ms - KEPT_BLIND_MS,
         }
         return {stream: str(ms) for stream, ms in oldest.items() if ms > 0}
+
+
+def _told_once(attempt: tenacity.RetryCallState) -> None:
+    if attempt.attempt_number == 1 and attempt.outcome is not None:
+        logger.warning("a commit was not answered and is sent again: %s", attempt.outcome.exception())

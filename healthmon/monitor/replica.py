@@ -31,7 +31,7 @@ from healthmon.store.founding import found, tell_canary
 from healthmon.store.keys import Keys
 from healthmon.store.leases import Acquired, Leases
 from healthmon.store.liveness import LeaderWatch
-from healthmon.store.streams import FOLLOWED, Tail
+from healthmon.store.streams import FOLLOWED, Stream, Tail, order
 from healthmon.store.tables import Stored, load
 
 logger = logging.getLogger("healthmon.monitor")
@@ -78,11 +78,12 @@ class Replica:
     leadership: Leadership | None = None
     loaded: anyio.Event = field(default_factory=anyio.Event)
     round_done: anyio.Event = field(default_factory=anyio.Event)
+    done_at: dict[Stream, bytes] = field(default_factory=dict)
     _run_id: str = ""
     _canary_ms: int = 0
 
     async def run(self) -> None:
-        """Follow, and lead when it is this replica's turn, until cancelled. A refused server is raised at start only."""
+        """Follow, and lead when it is this replica's turn, until cancelled. An unfit server is raised at start only."""
         parts = self.parts
         try:
             async with anyio.create_task_group() as group:
@@ -189,7 +190,12 @@ class Replica:
         parts.campaign.over()
         parts.watch.look_now()
 
+    def has_done(self, stream: Stream, entry: bytes) -> bool:
+        """Whether a completed round has read the stream up to this entry."""
+        return order(self.done_at.get(stream, b"0-0")) >= order(entry)
+
     def _finish_round(self) -> None:
+        self.done_at = dict(self.parts.tail.at)
         if self.round_done.statistics().tasks_waiting:
             self.round_done.set()
             self.round_done = anyio.Event()

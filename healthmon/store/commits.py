@@ -253,7 +253,7 @@ def _flat(fields: Mapping[str, str]) -> list[str]:
 
 
 def _packed(message: Mapping[str, Any]) -> bytes:
-    packed: bytes = msgpack.packb(message)
+    packed: bytes = msgpack.packb(message, use_bin_type=False)  # the server's cmsgpack knows no bin type
     return packed
 
 
