@@ -27,7 +27,7 @@ from healthmon.settings import Settings
 from healthmon.store.alive import Alive
 from healthmon.store.calls import open_raw
 from healthmon.store.client import open_client
-from healthmon.store.codec import decode_heartbeats
+from healthmon.store.codec import Wire
 from healthmon.store.commits import Commits
 from healthmon.store.keys import Keys
 from healthmon.store.leases import Leases
@@ -66,7 +66,7 @@ def make_replica(settings: Settings, scripts: Scripts | None = None) -> Replica:
     renewer = open_raw(url, name=f"{name}-renew", timeout_s=ttl_s, dedicated=True)
     plain = open_raw(url, name=name, timeout_s=ttl_s)
     checker = open_client(url, name=f"{name}-check", timeout_s=ttl_s)
-    table = Table(defaults_of(settings), decode_heartbeats)
+    table = Table(defaults_of(settings), Wire())
     tail, clock = Tail(url, keys, name), RedisClock()
     commits = Commits(keys, verbs, broadcast=settings.broadcast_events)
     alarm = Alarm(tail)

@@ -138,6 +138,7 @@ class Component:
 
     # Not stored: what makes the next fold of the same bytes cheap, and when to look next (`healthmon.core.table`).
     repeat: list[bytes] | None = None
+    prefix: bytes = b""
     repeats: int = 0
     late_ms: int = 0
     late_after_ms: int = 0

@@ -8,8 +8,8 @@ Both give the same table, however the stream was sliced.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Protocol
 
 from healthmon.core.blindness import CANARIES_MISSED, KEPT_MS, Blindness, canary_ms
 from healthmon.core.component import Component
@@ -20,18 +20,33 @@ from healthmon.core.heartbeat import Heartbeat, Rejection, Unreadable
 from healthmon.core.looks import Looks
 from healthmon.core.policy import Defaults, Policy
 from healthmon.core.rules import Moment
+from healthmon.core.score import band_of, score_of
 
 Entry = tuple[bytes, list[bytes]]  # id, [name, value, …]: as the server sent it, a two-item list in fact
-Decode = Callable[[list[bytes]], list[Heartbeat]]
 REJECTIONS_KEPT: Final = 1000
+# A slice that spans less is judged for gaps by its ends: half an interval of the fastest sensible component.
+SHORT_MS: Final = 500
 # A forgotten component that goes on beating is not new; only after a minute, or as another incarnation, it is.
 FORGOTTEN_REST_MS: Final = 60_000
+
+
+class Wire(Protocol):
+    """How entries are read; the wire format itself is the store's."""
+
+    def decode(self, fields: list[bytes]) -> list[Heartbeat]:
+        """The heartbeats of one entry. Raises Unreadable."""
+
+    def prefix(self, fields: list[bytes]) -> bytes:
+        """What the packed payload begins with up to its metrics, empty where that can't be told."""
+
+    def metrics(self, payload: bytes, prefix: bytes, count: int) -> dict[str, float] | None:
+        """The so many metrics after that beginning, or None when they are not all finite numbers."""
 
 
 class Table:
     """The components of a shard, their blind time, and when to look at whom."""
 
-    def __init__(self, defaults: Defaults, decode: Decode) -> None:
+    def __init__(self, defaults: Defaults, wire: Wire) -> None:
         self.defaults = defaults
         self.blindness = Blindness()
         self.components: dict[str, Component] = {}
@@ -44,7 +59,7 @@ class Table:
         self.new_stretches: list[tuple[int, int]] = []
         self.rejections: deque[Rejection] = deque(maxlen=REJECTIONS_KEPT)
         self.rejections_lost = 0
-        self._decode = decode
+        self._wire = wire
         self._by_raw: dict[bytes, Component] = {}
         self._touched: list[Component] = []
         self._touched_ids: dict[str, None] = {}
@@ -76,22 +91,61 @@ class Table:
         if not entries:
             return
         self._pinned_ms = pinned_ms
-        last_ms = pinned_ms or id_ms(entries[-1][0])
+        first_ms, last_ms = id_ms(entries[0][0]), pinned_ms or id_ms(entries[-1][0])
         self._watch_gaps(entries, last_ms)
-        careful = pinned_ms or mark(self.era, entries[0][0]) <= self._refold_upto
-        by_raw, touched = self._by_raw, self._touched
-        first_ms = id_ms(entries[0][0])
-        for entry_id, fields in entries:
-            component = by_raw.get(fields[1]) if len(fields) > 1 else None
-            if component is None or component.repeat != fields or last_ms >= component.late_after_ms or careful:
+        if pinned_ms or mark(self.era, entries[0][0]) <= self._refold_upto:
+            for entry_id, fields in entries:
                 self._fold_entry(entry_id, fields)
-                continue
-            if not component.repeats:
-                touched.append(component)
-            component.repeats += 1
-            component.last_id = entry_id
-            component.late_after_ms = first_ms + component.late_ms
+        else:
+            self._fold_fast(entries, first_ms, last_ms)
         self.seen_ms = max(self.seen_ms, last_ms)
+
+    def _fold_fast(self, entries: Sequence[Entry], first_ms: int, last_ms: int) -> None:
+        """The hot path: known bytes, whole or up to the metrics, whose folding can change no verdict.
+
+        A gap that may have swallowed heartbeats goes the long way. Whether it may is asked of the ends of a short slice,
+        and of each entry's own time in a long one.
+        """
+        by_raw, touch, long = self._by_raw, self._touched.append, last_ms - first_ms > SHORT_MS
+        for entry_id, fields in entries:
+            component = by_raw.get(fields[1])
+            if component is not None and component.repeat is not None:
+                ms = int(entry_id[:13]) if long else last_ms
+                if ms < component.late_after_ms and (
+                    component.repeat == fields
+                    or (
+                        len(fields) == 4
+                        and component.prefix
+                        and fields[3].startswith(component.prefix)
+                        and self._fold_metrics(component, fields)
+                    )
+                ):
+                    if not component.repeats:
+                        touch(component)
+                    component.repeats += 1
+                    component.last_id = entry_id
+                    component.late_after_ms = (ms if long else first_ms) + component.late_ms
+                    continue
+            self._fold_entry(entry_id, fields)
+
+    def _fold_metrics(self, component: Component, fields: list[bytes]) -> bool:
+        """Take metrics that leave the score good; False, and nothing done, when they have to go the long way."""
+        metrics = self._wire.metrics(fields[3], component.prefix, len(component.metrics))
+        if metrics is None or metrics.keys() != component.metrics.keys():
+            return False
+        scored = component.score != 1.0
+        for name, row in component.limits.rows.items():
+            value = metrics.get(name)
+            if value is not None and (value > row[0] or row[0] > row[2]):
+                scored = True
+        if scored:
+            score, worst = score_of(metrics, component.limits.rows)
+            if band_of(score):
+                return False
+            component.score, component.worst_metric = score, worst
+        component.metrics = metrics
+        component.repeat = fields
+        return True
 
     def refold(self, entries: Iterable[Entry], only: set[str]) -> None:
         """Fold entries again for components read back from their hashes; other ids and known marks are skipped."""
@@ -129,7 +183,7 @@ class Table:
         if fields[:1] == [b"canary"] and len(fields) == 2:
             return
         try:
-            beats = self._decode(fields)
+            beats = self._wire.decode(fields)
         except Unreadable as error:
             if only is None:
                 self._reject(entry_id, error.reason, error.detail, fields)
@@ -169,6 +223,7 @@ class Table:
         """Keep the bytes whose repetition changes nothing; the first gap of one and a half intervals is looked at."""
         repeats = settled(component) and (bool(beat.metrics) or not component.metrics) and not beat.sent_ms
         component.repeat = fields if repeats else None
+        component.prefix = self._wire.prefix(fields) if repeats and beat.metrics else b""
         interval_ms = component.policy.interval_ms or component.interval_ms
         component.late_ms = interval_ms * 3 // 2 if interval_ms else NEVER_MS
         component.late_after_ms = component.last_heartbeat_ms + component.late_ms
@@ -285,6 +340,11 @@ class Table:
                 self.look(component, moment)
                 yield component
         while (component := self._looks.pop(moment.now_ms)) is not None:
+            settle(component)
+            heard_until_ms = component.last_heartbeat_ms + component.limits.timeout_ms
+            if component.repeat is not None and heard_until_ms > moment.now_ms and not component.respawns:
+                self._looks.push(component, heard_until_ms)  # it beats: nothing that time could have changed
+                continue
             self.look(component, moment)
             yield component
 
