@@ -93,6 +93,10 @@ class ClusterReader:
             key=lambda sighting: sighting.replica,
         )
 
+    async def said_by(self, replica: str) -> dict[str, str]:
+        """What one replica says of itself, empty when that has expired."""
+        return text_map(await call(self._client, "HGETALL", self._keys.monitor(replica)))
+
     async def last_leader(self) -> StreamEntry | None:
         """The event of the latest election that is among the last thousand events."""
         for entry in entries_of(await call(self._client, "XREVRANGE", self._keys.events, "+", "-", "COUNT", 1000)):

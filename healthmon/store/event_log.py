@@ -43,9 +43,8 @@ class EventLog:
         newest = entries_of(await call(self._client, "XREVRANGE", self._key, "+", "-", "COUNT", 1))
         return newest[0].id if newest else START
 
-    async def backwards(self) -> AsyncIterator[StreamEntry]:
-        """All events, the newest first, read in chunks as far as the caller goes."""
-        end = "+"
+    async def backwards(self, end: str = "+") -> AsyncIterator[StreamEntry]:
+        """All events up to this id, the newest first, read in chunks as far as the caller goes."""
         while chunk := entries_of(await call(self._client, "XREVRANGE", self._key, end, "-", "COUNT", COUNT)):
             for entry in chunk:
                 yield entry

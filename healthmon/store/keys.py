@@ -1,29 +1,7 @@
 """Every Redis key: its name, its type, and whether it expires. No other file spells one.
 
 Keys of a shard carry the hash tag `{N}`, so that one script may touch all of them on Redis Cluster.
-
-    key                        type                          expires
-    healthmon:help             string                        never
-    healthmon:meta             hash                          never
-    P:heartbeats               stream                        trimmed by age by the leader
-    P:control                  stream                        trimmed behind the cursor
-    P:events                   stream                        trimmed by age (events_retention)
-    P:restarts                 stream                        trimmed by age (restarts_retention)
-    P:rejected                 stream                        capped at 1000 entries
-    P:component:<id>           hash                          never; `forget` removes it
-    P:components               zset                          never; `forget` removes the member
-    P:state:<state>            zset                          never; `forget` removes the member
-    P:counts                   hash                          never
-    P:history:<id>             stream                        capped at 200; `forget` removes it
-    P:leader                   string                        PX lease_ttl
-    P:epoch P:generation       string                        never
-    P:cursor                   hash                          never
-    P:blind                    stream                        trimmed by age
-    P:guard                    hash                          never
-    P:gone                     zset                          never; members older than a day are removed
-    P:monitors                 zset                          never; members older than a day are removed
-    P:monitor:<replica>        hash                          30 s after the replica's last sign
-    channels                   healthmon:alerts, P:alive:<replica|incarnation>, P:hot, P:hint
+`rows_of` says of each what it is and when it goes; `healthmon keys` prints that, and a test finds keys not listed.
 """
 
 from __future__ import annotations
@@ -92,10 +70,8 @@ class Keys:
     def __post_init__(self) -> None:
         root = f"{self.prefix}:{{{self.shard}}}"
         object.__setattr__(self, "root", root)
-        for name in (
-            "heartbeats control events restarts rejected components counts leader epoch generation cursor blind guard"
-            " gone monitors hot hint"
-        ).split():
+        names = "heartbeats control events restarts rejected components counts leader epoch generation cursor blind"
+        for name in f"{names} guard gone monitors hot hint".split():
             object.__setattr__(self, name, f"{root}:{name}")
 
     @property
@@ -129,3 +105,47 @@ class Keys:
 
     def alive(self, replica: str, incarnation: str) -> str:
         return f"{self.alive_root}{replica}|{incarnation}"
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    """One key, or one pattern of keys, of a shard: its type, when it goes, what it is."""
+
+    name: str
+    type: str
+    expires: str
+    meaning: str
+
+
+def rows_of(keys: Keys) -> tuple[KeyRow, ...]:
+    """Every key and channel there is, under the prefix and the shard of `keys`."""
+    never, member, day = "never", "members by `forget`", "members after a day"
+    return (
+        KeyRow(keys.help, "string", never, "a cheat sheet for redis-cli"),
+        KeyRow(keys.meta, "hash", never, "what clients must know: schema, shards, canary (ms), heartbeats_max"),
+        KeyRow(keys.heartbeats, "stream", "by age", "the way in: anybody may XADD"),
+        KeyRow(keys.control, "stream", "behind the cursor", "commands, each answered by an event or a refusal"),
+        KeyRow(keys.events, "stream", "by age (events_retention)", "every committed fact, in order"),
+        KeyRow(keys.restarts, "stream", "by age (restarts_retention)", "restart commands for agents"),
+        KeyRow(keys.rejected, "stream", f"capped at {REJECTED_MAX}", "what was refused, and why"),
+        KeyRow(keys.component("<id>"), "hash", "by `forget`", "all there is to know of one component"),
+        KeyRow(keys.components, "zset", member, "id -> last heartbeat (ms)"),
+        KeyRow(keys.state("<state>"), "zset", member, "id -> since when it is in this state (ms)"),
+        KeyRow(keys.counts, "hash", never, "state -> number of components"),
+        KeyRow(keys.history("<id>"), "stream", f"capped at {HISTORY_MAX}; by `forget`", "a component's past"),
+        KeyRow(keys.leader, "string", "PX lease_ttl", "who leads: replica|incarnation|epoch"),
+        KeyRow(keys.epoch, "string", never, "the highest epoch given out"),
+        KeyRow(keys.generation, "string", never, "identity of this data: missing or changed means that it was lost"),
+        KeyRow(keys.cursor, "hash", never, "where a cold replica begins to read; the last commit"),
+        KeyRow(keys.blind, "stream", "by age", "stretches in which nobody could be heard"),
+        KeyRow(keys.guard, "hash", never, "what belongs to the shard itself; counts of refusals"),
+        KeyRow(keys.gone, "zset", day, "id -> when it was forgotten (ms)"),
+        KeyRow(keys.monitors, "zset", day, "replica -> last seen (ms)"),
+        KeyRow(
+            keys.monitor("<replica>"), "hash", f"{MONITOR_TTL_S} s after its last sign", "a replica in its own words"
+        ),
+        KeyRow(keys.alerts, "channel", "", "every alert, as one CloudEvents JSON object"),
+        KeyRow(keys.alive("<replica>", "<start>"), "shard channel", "", "held open by a living replica"),
+        KeyRow(keys.hot, "shard channel", "", "held open by replicas that hold a table"),
+        KeyRow(keys.hint, "shard channel", "", "the leader released its lease"),
+    )

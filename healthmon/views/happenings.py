@@ -38,4 +38,4 @@ def happening_of(event: Mapping[str, str]) -> Happening:
             same = why.startswith(kind)
             return Happening(who, "", why if same else kind, "" if same else why)
         case _:
-            return Happening(printable(who) or "the shard", "", kind, why)
+            return Happening(printable(who) or "shard", "", event.get("rule") or kind, why)

@@ -16,24 +16,30 @@ if TYPE_CHECKING:
 FRESH_MS: Final = 5000
 # While somebody leads, only busy fields can lag: a round that writes none of them for so long is worth a remark.
 LED_FRESH_MS: Final = 15_000
+# A replica announces itself every second.
+HERE_MS: Final = 5000
 
 _WHOLE: Final = frozenset(
     (
         *("total_heartbeats", "missed_heartbeats", "refused_heartbeats", "restart_count", "restart_attempt"),
         *("restart_max", "restart_rev", "breaker_failures", "born", "epoch", "rev", "guard"),
-        *("pid", "lag_entries", "lag_ms", "last_seen_ms", "since_ms"),
+        *("lag_entries", "lag_ms", "components"),
     )
 )
 _REAL: Final = frozenset(("score", "uptime_seconds", "interval_s", "rtt_ms", "round_p99_ms"))
 _TIME: Final = frozenset(
     ("since", "last_heartbeat", "next_restart_at", "breaker_retry_at", "registered_at", "at", "last_seen")
 )
+# What a person looks for first in a long object; the rest follows by name.
+_FIRST: Final = ("id", "type", "state", "from", "to", "since", "at", "reason", "score", "last_heartbeat", "role")
 _JSON: Final = frozenset(("policy", "metrics", "memory", "depends_on", "set", "json"))
 
 
 def json_of(fields: Mapping[str, str]) -> dict[str, Any]:
     """Stored fields under their own names as JSON values: numbers, null for no time, objects for JSON texts."""
-    return {name: _value(name, text) for name, text in fields.items()}
+    ranks = {name: rank for rank, name in enumerate(_FIRST)}
+    names = sorted(fields, key=lambda name: (ranks.get(name, len(ranks)), name))
+    return {name: _value(name, fields[name]) for name in names}
 
 
 def _value(name: str, text: str) -> object:
@@ -112,6 +118,11 @@ class Replica:
 
     def get(self, name: str) -> str:
         return self.said.get(name, "")
+
+
+def replica_of(replica: str, last_seen_ms: int, now_ms: int, said: Mapping[str, str]) -> Replica:
+    """A replica as it was seen. One that has said nothing for five of its seconds is not here any more."""
+    return Replica(replica, last_seen_ms, bool(said) and now_ms - last_seen_ms <= HERE_MS, said)
 
 
 def cluster_warnings(replicas: Iterable[Replica], leader: str, leaderless_ms: int) -> list[str]:

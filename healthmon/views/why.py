@@ -164,10 +164,13 @@ def _before(known: Known) -> tuple[Before, ...]:
     """The states before this one, newest first, from the history's transitions."""
     transitions = [event for event in known.history if event.type is EventType.TRANSITION]
     chain = []
-    for event, earlier in zip(transitions, [*transitions[1:], None], strict=True):
-        began_ms = earlier.at_ms if earlier else _first_ms(known.component, event)
+    for n, event in enumerate(transitions):
+        earlier = transitions[n + 1 : n + 2]
+        began_ms = earlier[0].at_ms if earlier else _first_ms(known.component, event)
+        if event.source == HealthState.UNKNOWN and not earlier:
+            break  # it was unknown only until it was first heard from
         chain.append(Before(event.source, began_ms, event.at_ms))
-    if not chain and known.component.previous:
+    if not transitions and known.component.previous not in ("", HealthState.UNKNOWN):
         chain.append(Before(known.component.previous, 0, known.component.since_ms))
     return tuple(chain[:BEFORE_MAX])
 

@@ -13,10 +13,13 @@ _DAY: Final = 24 * _HOUR
 _MANY: Final = 10
 
 
-def duration(ms: int) -> str:
-    """`0.4 s`, `43 s`, `2 m 5 s`, `12 m`, `2 h 4 m`, `2 d 4 h`, `45 d`; a negative one as 0 s."""
+def duration(ms: int, *, short: bool = False) -> str:
+    """`0.4 s`, `43 s`, `2 m 5 s`, `12 m`, `2 h 4 m`, `2 d 4 h`, `45 d`; a negative one as 0 s.
+
+    `short`: the larger unit alone, for tables.
+    """
     if ms < _SECOND:
-        return f"{max(0, ms) / _SECOND:.1f} s".replace("0.0 s", "0 s")
+        return f"{max(0, ms) // 100 / 10:g} s"
     for unit, name, smaller, smaller_name in (
         (_DAY, "d", _HOUR, "h"),
         (_HOUR, "h", _MINUTE, "m"),
@@ -25,7 +28,7 @@ def duration(ms: int) -> str:
         if ms >= unit:
             rest = ms % unit // smaller
             whole = f"{ms // unit} {name}"
-            return whole if not rest or ms >= _MANY * unit else f"{whole} {rest} {smaller_name}"
+            return whole if short or not rest or ms >= _MANY * unit else f"{whole} {rest} {smaller_name}"
     return f"{ms // _SECOND} s"
 
 
@@ -34,9 +37,9 @@ def seconds(ms: int) -> str:
     return f"{round(ms / _SECOND, 1):g} s"
 
 
-def ago(ms: int, now_ms: int) -> str:
+def ago(ms: int, now_ms: int, *, short: bool = False) -> str:
     """`43 s ago`, `never` for 0."""
-    return f"{duration(now_ms - ms)} ago" if ms else "never"
+    return f"{duration(now_ms - ms, short=short)} ago" if ms else "never"
 
 
 def moment(ms: int, now_ms: int, zone: tzinfo | None = None, *, exact: bool = False) -> str:

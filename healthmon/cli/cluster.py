@@ -1,0 +1,108 @@
+"""`healthmon cluster`: who leads, who would take over, and what to know of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from healthmon.cli.options import Form, Output, Prefix, RedisUrl
+from healthmon.cli.output import is_for_people, say, say_all, say_one, terminal
+from healthmon.cli.session import Where, run, session, watch_json
+from healthmon.core.alert import rfc3339
+from healthmon.views.picture import Replica, cluster_headline, cluster_warnings, json_of, replica_of
+from healthmon.views.terminal import Cell
+from healthmon.views.words import ago, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from healthmon.store.cluster import Watch
+    from healthmon.store.reading import StreamEntry
+    from healthmon.views.terminal import Terminal
+
+_HEAD: Final = ("ROLE", "REPLICA", "SEEN", "LAG", "RTT", "PID", "VERSION", "HOST")
+_WIDE_HEAD: Final = (*_HEAD[:-1], "RULES", "EPOCH", "SINCE", "ROUND P99", "COMPONENTS", "INCARNATION", "HOST")
+
+
+def cluster(output: Output = Form.TABLE, redis_url: RedisUrl = None, prefix: Prefix = None) -> None:
+    """Show the leader, its epoch and lease, the replicas, and what to know of them."""
+    run(_cluster, output, Where(redis_url, prefix))
+
+
+async def _cluster(form: Form, where: Where) -> None:
+    async with session(where) as here:
+        watch = await here.cluster.watch()
+        sightings = await here.cluster.replicas()
+        election = await here.cluster.last_leader()
+    replicas = [replica_of(one.replica, one.last_seen_ms, watch.now_ms, one.said) for one in sightings]
+    leader = watch.lease.replica if watch.lease else ""
+    leaderless_ms = watch.now_ms - watch.as_of_ms if not leader and watch.as_of_ms else 0
+    warnings = cluster_warnings(replicas, leader, leaderless_ms)
+    if is_for_people(form):
+        say(_lines(terminal(), watch, election, replicas, warnings, wide=form is Form.WIDE))
+        return
+    values = [_replica_json(replica) for replica in replicas]
+    if form is Form.NAME:
+        say_all(form, values)
+        return
+    elected = json_of(election.fields) if election else None
+    say_one(form, {**watch_json(watch), "last_election": elected, "replicas": values, "warnings": warnings})
+
+
+def _lines(
+    screen: Terminal,
+    watch: Watch,
+    election: StreamEntry | None,
+    replicas: Sequence[Replica],
+    warnings: Sequence[str],
+    *,
+    wide: bool,
+) -> list[str]:
+    lease = watch.lease
+    leader, epoch = (lease.replica, lease.epoch) if lease else ("", 0)
+    lines = [screen.plain(cluster_headline(replicas, leader, epoch, watch.now_ms - epoch))]
+    facts = [("lease", f"{seconds(watch.left_ms)} left")] if lease else []
+    if election:
+        why = election.fields.get("reason", "?")
+        facts.append(("elected", f"{election.fields.get('replica', '?')} {ago(election.ms, watch.now_ms)}: {why}"))
+    lines += screen.labelled(facts)
+    if replicas:
+        rows = [_cells(replica, watch.now_ms, wide=wide) for replica in replicas]
+        lines += ["", *screen.table(_WIDE_HEAD if wide else _HEAD, rows, under=False)]
+    if warnings:
+        lines += ["", *(line for each in warnings for line in screen.hanging([Cell("warning", "warn")], each))]
+    return lines
+
+
+def _cells(replica: Replica, now_ms: int, *, wide: bool) -> list[Cell | str]:
+    role = replica.get("role") if replica.here else "gone"
+    tone: dict[str, Any] = {"leader": "ok", "gone": "none"}
+    cells: list[Cell | str] = [
+        Cell(role or "?", tone.get(role)),
+        replica.id,
+        ago(replica.last_seen_ms, now_ms, short=True),
+        _in_ms(replica.get("lag_ms")),
+        _in_ms(replica.get("rtt_ms")),
+        *(replica.get(name) for name in ("pid", "version")),
+    ]
+    if wide:
+        cells += [
+            replica.get("digest"),
+            replica.get("epoch"),
+            replica.get("since"),
+            _in_ms(replica.get("round_p99_ms")),
+        ]
+        cells += [replica.get("components"), replica.get("incarnation")]
+    return [*cells, replica.get("host")]
+
+
+def _in_ms(text: str) -> str:
+    return f"{float(text):.3g} ms" if text.replace(".", "", 1).isdecimal() else text
+
+
+def _replica_json(replica: Replica) -> dict[str, Any]:
+    return {
+        "id": replica.id,
+        "here": replica.here,
+        "last_seen": rfc3339(replica.last_seen_ms) or None,
+        **json_of(replica.said),
+    }

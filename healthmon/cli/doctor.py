@@ -1,0 +1,139 @@
+"""`healthmon doctor`: check, fact, fix."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from healthmon import clock
+from healthmon.cli.options import Form, Output, Prefix, RedisUrl
+from healthmon.cli.output import is_for_people, say, say_all, terminal
+from healthmon.cli.session import Session, Where, run, session, settings_of
+from healthmon.errors import ConfigurationError, HealthmonError, NotPermitted, UnfitServer
+from healthmon.settings import masked_url
+from healthmon.store.acl import Role, dry_runs
+from healthmon.store.calls import call
+from healthmon.store.client import check_server, open_client
+from healthmon.store.founding import HEARTBEATS_MAX
+from healthmon.store.keys import REJECTED_MAX
+from healthmon.views import diagnosis
+from healthmon.views.diagnosis import Finding, Refusals, Rights, ServerFacts, StreamUse
+from healthmon.views.picture import replica_of
+from healthmon.views.terminal import Cell
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from healthmon.store.cluster import Watch
+    from healthmon.views.states import Tone
+    from healthmon.views.terminal import Terminal
+
+_TONES: Final[dict[str, Tone]] = {"ok": "ok", "warning": "warn", "problem": "bad"}
+
+
+def doctor(output: Output = Form.TABLE, redis_url: RedisUrl = None, prefix: Prefix = None) -> None:
+    """Check settings, Redis, rights, replicas and streams: what was found, and how to mend it.
+
+    The exit code is 1 when there is a problem; a warning is none.
+    """
+    findings = run(_findings, Where(redis_url, prefix))
+    if is_for_people(output):
+        say(_lines(terminal(), findings))
+    else:
+        say_all(output, [asdict(finding) for finding in findings], "check")
+    if any(finding.grade == "problem" for finding in findings):
+        raise SystemExit(1)
+
+
+async def _findings(where: Where) -> list[Finding]:
+    try:
+        names = diagnosis.judge_names(settings_of(where, quiet=True).warnings)
+    except ConfigurationError as error:
+        return [Finding("settings", "problem", str(error).replace("\n", "; "), "correct what is named")]
+    findings = [names]
+    try:
+        async with session(where, quiet=True) as here:
+            findings += [finding async for finding in _redis_findings(here)]
+    except HealthmonError as error:
+        findings.append(_failure(error))
+    return findings
+
+
+def _failure(error: HealthmonError) -> Finding:
+    """What ended the examination, in the error's own words: they name the fix after the colon."""
+    fact, _, fix = str(error).rpartition(": ")
+    check = {UnfitServer: "server", NotPermitted: "rights"}.get(type(error), "reachable")
+    return Finding(check, "problem", fact or fix, fix if fact else "")
+
+
+async def _redis_findings(here: Session) -> AsyncIterator[Finding]:
+    """Every check against the server, in the order in which one needs the other."""
+    client = open_client(here.url, name="doctor")
+    try:
+        server = await check_server(client)
+    finally:
+        await client.aclose()
+    yield Finding("reachable", "ok", masked_url(here.url))
+    facts = ServerFacts(
+        server.version, server.flavour, server.role, server.maxmemory, server.policy, server.persistence
+    )
+    for finding in diagnosis.judge_server(facts):
+        yield finding
+    yield diagnosis.judge_rights(await _rights(here))
+    watch = await here.cluster.watch()
+    yield diagnosis.judge_clock(round(clock.unix_s() * 1000), watch.now_ms)
+    async for finding in _cluster_findings(here, watch):
+        yield finding
+
+
+async def _cluster_findings(here: Session, watch: Watch) -> AsyncIterator[Finding]:
+    sightings = await here.cluster.replicas()
+    replicas = [replica_of(one.replica, one.last_seen_ms, watch.now_ms, one.said) for one in sightings]
+    leader = watch.lease.replica if watch.lease else ""
+    leaderless_ms = watch.now_ms - watch.as_of_ms if watch.as_of_ms else 0
+    for finding in diagnosis.judge_cluster(replicas, leader, leaderless_ms):
+        yield finding
+    stream, meta = await here.cluster.heartbeats(), await here.cluster.meta()
+    length_max = int(meta.get("heartbeats_max") or HEARTBEATS_MAX)
+    for finding in diagnosis.judge_stream(
+        StreamUse(stream.length, length_max, stream.last_ms), watch.now_ms, led=bool(leader)
+    ):
+        yield finding
+    since_ms = watch.now_ms - diagnosis.HOUR_MS
+    refused = await here.reader.refusals(since_ms)
+    counts = Counter(entry.fields.get("reason", "?") for entry in refused)
+    yield diagnosis.judge_refusals(Refusals(counts, all_kept=len(refused) < REJECTED_MAX))
+    yield diagnosis.judge_blindness((await here.reader.blindness(since_ms)).stretches, watch.now_ms)
+
+
+async def _rights(here: Session) -> Rights:
+    """What the own user may do, asked of the server without doing any of it."""
+    try:
+        user = (await call(here.client, "ACL", "WHOAMI")).decode()
+    except HealthmonError:
+        return Rights("?", None, "this server does not say who asks")
+    denied: dict[str, list[str]] = {}
+    for role in Role:
+        denied[role.value] = []
+        for command in dry_runs(role, here.keys.prefix):
+            try:
+                answer = await call(here.client, "ACL", "DRYRUN", user, *command)
+            except NotPermitted:
+                return Rights(user, None, "it may not ask ACL DRYRUN")
+            except HealthmonError:  # a server that lacks the command, as an older Redis does
+                return Rights(user, None, "this server has no ACL DRYRUN")
+            if answer != b"OK":
+                denied[role.value].append(command[0])
+    return Rights(user, denied)
+
+
+def _lines(screen: Terminal, findings: list[Finding]) -> list[str]:
+    width = max(len(finding.check) for finding in findings)
+    lines = []
+    for finding in findings:
+        head = [Cell(f"{finding.grade:<7}", _TONES[finding.grade]), Cell(finding.check.ljust(width))]
+        lines += screen.hanging(head, finding.fact)
+        if finding.fix:
+            lines += screen.hanging([Cell(" " * 7), Cell(" " * width)], f"fix: {finding.fix}")
+    return lines

@@ -1,0 +1,96 @@
+"""`healthmon ls`: the components, the worst first, by page, by state, by search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from healthmon.cli import rows
+from healthmon.cli.options import Form, Output, Prefix, RedisUrl
+from healthmon.cli.output import is_for_people, say, say_all, tell, terminal
+from healthmon.cli.session import Session, Where, run, session, tell_age
+from healthmon.views.picture import json_of
+from healthmon.views.search import Query, parse_query
+from healthmon.views.states import WORST_FIRST
+from healthmon.views.words import number, plural
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_ALL = 1 << 62
+
+
+def ls(
+    *,
+    state: Annotated[str, typer.Option(metavar="STATE[,STATE]", help="Only these states.", show_default=False)] = "",
+    search: Annotated[
+        str,
+        typer.Option(
+            "-l",
+            "--search",
+            metavar="TEXT",
+            help="Such as 'role:api host:web-03 score:<0.6 timeout': state, role, host, score, and words that occur.",
+            show_default=False,
+        ),
+    ] = "",
+    limit: Annotated[int, typer.Option(min=0, help="Components to a page; 0 shows all.")] = 50,
+    page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1,
+    output: Output = Form.TABLE,
+    redis_url: RedisUrl = None,
+    prefix: Prefix = None,
+) -> None:
+    """List the components, the worst first, and of one state the longest in it first."""
+    query = parse_query(f"{search} state:{state}" if state else search)
+    run(_ls, query, limit or _ALL, page, output, Where(redis_url, prefix))
+
+
+async def _ls(query: Query, limit: int, page: int, form: Form, where: Where) -> None:
+    async with session(where) as here:
+        watch = await here.cluster.watch()
+        skipped, more = (page - 1) * limit, False
+        found: list[rows.Row] = []
+        async for row in _matching(here, query, skipped):
+            if len(found) == limit:
+                more = True
+                break
+            found.append(row)
+        if is_for_people(form):
+            say(rows.table(terminal(), found, watch.now_ms, wide=form is Form.WIDE))
+        else:
+            say_all(form, [json_of(row.record) for row in found])
+        tell_age(watch)
+        await _tell_rest(here, query, len(found), page, more=more)
+
+
+async def _matching(here: Session, query: Query, skipped: int) -> AsyncIterator[rows.Row]:
+    """Every row that matches beyond the skipped ones, read in chunks as far as the caller goes."""
+    seen: set[str] = set()  # one that changes its state meanwhile is met twice
+    for state in WORST_FIRST:
+        if query.states and state not in query.states:
+            continue
+        async for chunk in here.reader.every_in_state(state):
+            fresh = [one for one in chunk if one[0] not in seen]
+            seen.update(one for one, _ in fresh)
+            if query.states_only and skipped >= len(fresh):
+                skipped -= len(fresh)
+                continue
+            for row in await rows.rows_of(here, fresh):
+                # The index says who is in a state; a record that has moved on since is not a reason to hide it.
+                if query.states_only or query.matches({**row.record, "state": state}):
+                    if skipped:
+                        skipped -= 1
+                    else:
+                        yield row
+
+
+async def _tell_rest(here: Session, query: Query, shown: int, page: int, *, more: bool) -> None:
+    if more:
+        counts = await here.reader.counts()
+        total = sum(int(count) for state, count in counts.items() if not query.states or state in query.states)
+        of = f" of {number(total)}" if query.states_only else ""
+        tell(f"{number(shown)}{of} shown: --page {page + 1} shows the next, --limit 0 all")
+    elif not shown:
+        counts = await here.reader.counts()
+        total = sum(int(count) for count in counts.values())
+        tell(f"nothing found among {plural(total, 'component')}" if total else "no components yet")

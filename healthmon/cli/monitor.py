@@ -1,0 +1,46 @@
+"""`healthmon monitor`: one replica of the monitor in this process."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from healthmon.cli.options import Prefix, RedisUrl
+from healthmon.cli.output import tell
+
+
+def monitor(
+    *,
+    replica_id: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of this replica, like no other's.", show_default=False)
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.", show_default="info")
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="FORM", help="text, or json for a program.", show_default="text")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A TOML file of settings.", show_default=False)
+    ] = None,
+    redis_url: RedisUrl = None,
+    prefix: Prefix = None,
+) -> None:
+    """Run one replica until Ctrl-C or SIGTERM. Start two or more: one leads, the others take over within a second."""
+    from healthmon.logs import set_up
+    from healthmon.run import run_monitor
+    from healthmon.settings import load_settings
+
+    settings = load_settings(
+        replica_id=replica_id,
+        log_level=log_level,
+        log_format=log_format,
+        config=config,
+        redis_url=redis_url,
+        prefix=prefix,
+    )
+    for warning in settings.warnings:
+        tell(warning)
+    set_up(settings.log_level, settings.log_format)
+    run_monitor(settings)

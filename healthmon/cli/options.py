@@ -1,0 +1,36 @@
+"""Options that several commands share, spelt once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Form(StrEnum):
+    """The forms of output. The form never changes what is found, nor the exit code."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+    JSONL = "jsonl"
+    NAME = "name"
+
+
+Output = Annotated[
+    Form,
+    typer.Option("-o", "--output", help="Form of the output; json and jsonl keep their names over all versions."),
+]
+RedisUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="The Redis that holds everything, instead of HEALTH_REDIS_URL."),
+]
+Prefix = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="What every key begins with, instead of HEALTH_PREFIX."),
+]
+ComponentId = Annotated[str, typer.Argument(metavar="ID", help="Id of the component.", show_default=False)]
+By = Annotated[str | None, typer.Option(metavar="NAME", help="Who asks; your login name unless given.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the event that tells of it.", show_default=False)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]

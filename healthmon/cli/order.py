@@ -1,0 +1,27 @@
+"""What every changing command says with its order: who gives it and why, and whether it is meant."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Order:
+    """Who asks, why, and whether only to say what would be done."""
+
+    by: str
+    reason: str
+    dry_run: bool
+
+
+def order_of(by: str | None, reason: str, *, dry_run: bool) -> Order:
+    """The order that the options say; who gives it is the login name unless told."""
+    return Order(_login_name() if by is None else by, reason, dry_run)
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # this user has no name here, as in many containers
+        return "cli"

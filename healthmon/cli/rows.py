@@ -1,0 +1,71 @@
+"""Components as rows of a table, the same in `status` and `ls`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from healthmon.core.alert import rfc3339
+from healthmon.store.codec import read_time_ms
+from healthmon.views.terminal import Cell
+from healthmon.views.words import ago, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from healthmon.cli.session import Session
+    from healthmon.store.reading import Record
+    from healthmon.views.terminal import Terminal
+
+HEAD: Final = ("STATE", "ID", "ROLE", "FOR", "LAST BEAT", "REASON")
+WIDE_HEAD: Final = (*HEAD[:5], "SCORE", "HOST", "PID", "VERSION", "BEATS", "MISSED", "REASON")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record, and since when it is in its state."""
+
+    record: Record
+    since_ms: int
+
+
+async def rows_of(session: Session, found: Sequence[tuple[str, int]]) -> list[Row]:
+    """Rows of ids and since when, in their order; one that was forgotten meanwhile is left out.
+
+    The index of last heartbeats is fresher than the records, so it counts where it is later.
+    """
+    ids = [one for one, _ in found]
+    records = await session.reader.records(ids)
+    heard = await session.reader.heard_ms(ids)
+    return [
+        Row(_refreshed(record, heard_ms), since_ms)
+        for record, heard_ms, (_, since_ms) in zip(records, heard, found, strict=True)
+        if record
+    ]
+
+
+def table(terminal: Terminal, rows: Sequence[Row], now_ms: int, *, wide: bool) -> list[str]:
+    """The rows as lines under a head."""
+    told = [_cells(terminal, row, now_ms, wide=wide) for row in rows]
+    return terminal.table(WIDE_HEAD if wide else HEAD, told)
+
+
+def _cells(terminal: Terminal, row: Row, now_ms: int, *, wide: bool) -> list[Cell | str]:
+    record = row.record
+    cells: list[Cell | str] = [
+        terminal.state(record.get("state", "")),
+        record["id"],
+        record.get("role", ""),
+        duration(now_ms - row.since_ms, short=True) if row.since_ms else "",
+        ago(read_time_ms(record.get("last_heartbeat", "")), now_ms, short=True),
+    ]
+    if wide:
+        names = ("score", "host", "pid", "version", "total_heartbeats", "missed_heartbeats")
+        cells += [record.get(name, "") for name in names]
+    return [*cells, record.get("reason", "")]
+
+
+def _refreshed(record: Record, heard_ms: int) -> Record:
+    if not record or heard_ms <= read_time_ms(record.get("last_heartbeat", "")):
+        return record
+    return {**record, "last_heartbeat": rfc3339(heard_ms)}
