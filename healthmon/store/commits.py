@@ -194,7 +194,7 @@ def _change(change: Change) -> dict[str, Any]:
         "events": [_flat(_with_alert(e, a)) for e, a in zip(change.events, change.alerts, strict=True)],
         "names": [f"{event.id}/{event.born_ms}/{event.rev}" for event in change.events],
         "alerts": list(change.alerts),
-        "history": [_flat(history_fields(event)) for event in change.events if _worth_history(before, event)],
+        "history": [_flat(history_fields(event)) if _worth_history(before, event) else [] for event in change.events],
         "hash": _flat(hash_fields(after)),
     }
 
@@ -253,7 +253,8 @@ def _flat(fields: Mapping[str, str]) -> list[str]:
 
 
 def _packed(message: Mapping[str, Any]) -> bytes:
-    packed: bytes = msgpack.packb(message, use_bin_type=False)  # the server's cmsgpack knows no bin type
+    # The server's cmsgpack knows no bin type. What JSON made of `\ud800` is no text: it is stored as `?`.
+    packed: bytes = msgpack.packb(message, use_bin_type=False, unicode_errors="replace")
     return packed
 
 

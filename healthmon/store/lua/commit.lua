@@ -7,12 +7,13 @@
 local m = cmsgpack.unpack(ARGV[1])
 local generation, held = redis.call('GET', KEYS[2]), redis.call('GET', KEYS[1])
 if generation ~= m.generation then return {'GENERATION', generation or ''} end
+local function wrong(key, kind) local t = redis.call('TYPE', key).ok return t ~= 'none' and t ~= kind end
+if wrong(KEYS[3], 'hash') then return {'WRONGTYPE', KEYS[3]} end
 local was = redis.call('HMGET', KEYS[3], 'commit', 'outcome', 'pending', 'pending_from')
 if was[1] == m.commit then return {'OK', was[2]} end
 if held ~= m.lease then return {'FENCED', held or ''} end
-local function wrong(key, kind) local t = redis.call('TYPE', key).ok return t ~= 'none' and t ~= kind end
-for i = 3, 20 do
-  local kind = (i <= 4 or i == 12) and 'hash' or (i <= 10 and 'stream' or 'zset')
+for i = 4, 20 do
+  local kind = (i == 4 or i == 12) and 'hash' or (i <= 10 and 'stream' or 'zset')
   if wrong(KEYS[i], kind) then return {'WRONGTYPE', KEYS[i]} end
 end
 local last = redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)[1]
@@ -43,9 +44,11 @@ for n, c in ipairs(m.changes) do
     if not as_left and not written then
       refused[#refused + 1] = {c.id, 'CONFLICT'}
     else
-      for i, event in ipairs(c.events) do append(event, c.names[i], c.alerts[i]) end
-      for i, entry in ipairs(written and {} or c.history) do
-        redis.call('XADD', history, 'MAXLEN', '~', m.capped[1], '*', unpack(entry))
+      for i, event in ipairs(c.events) do
+        append(event, c.names[i], c.alerts[i])
+        if #c.history[i] > 0 then -- under the event's id, which is refused where an earlier try wrote it
+          redis.pcall('XADD', history, 'MAXLEN', '~', m.capped[1], last, unpack(c.history[i]))
+        end
       end
       redis.call('HSET', hash, unpack(c.hash))
       for i = 13, 20 do if i ~= c.state then redis.call('ZREM', KEYS[i], c.id) end end
@@ -64,7 +67,8 @@ for _, s in ipairs(m.blind) do redis.call('XADD', KEYS[10], '*', 'from_ms', s[1]
 for i, minid in pairs(m.trims) do redis.call('XTRIM', KEYS[tonumber(i)], 'MINID', '~', minid) end
 local outcome = last
 for _, r in ipairs(refused) do outcome = outcome .. ' ' .. r[1] .. ',' .. r[2] end
-redis.call('HSET', KEYS[3], 'commit', m.commit, 'outcome', outcome)
-if #m.cursor > 0 and #refused == 0 then redis.call('HSET', KEYS[3], unpack(m.cursor)) end
+local applied = #refused == 0 and m.cursor or {}
+for _, part in ipairs({'commit', m.commit, 'outcome', outcome}) do applied[#applied + 1] = part end
+redis.call('HSET', KEYS[3], unpack(applied)) -- at once: a repeat of what was applied moves no cursor
 for _, alert in ipairs(m.channel ~= '' and told or {}) do redis.pcall('PUBLISH', m.channel, alert) end
 return {'OK', outcome}
