@@ -82,3 +82,19 @@ def apply(component: Component, event: Event, defaults: Defaults) -> None:
         # Uptime starts anew with the first heartbeat after; a follower may have folded that one already.
         component.alive_since_ms = component.last_heartbeat_ms if component.last_heartbeat_ms > event.at_ms else 0
     component.repeat = None
+
+
+def recovered(component: Component, replica: str) -> Event:
+    """The event by which a record that the stored data lacks is put back as it stood; it repeats its own rev."""
+    return Event(
+        EventType.RECOVERED,
+        component.id,
+        rev=component.rev,
+        born_ms=component.born_ms,
+        at_ms=max(component.since_ms, component.last_heartbeat_ms),
+        reason="the stored record was lost or older; put back from a replica's table",
+        source=component.previous,
+        target=component.state.value,
+        epoch=component.epoch,
+        replica=replica,
+    )

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from healthmon import clock
 from healthmon.core.alert import alert_of
 from healthmon.core.component import Component
-from healthmon.core.event import Event, EventType, apply
+from healthmon.core.event import Event, EventType, apply, recovered
 from healthmon.core.rules import Moment
 from healthmon.core.table import Table, mark_of
 from healthmon.errors import Fenced, GenerationChanged, HealthmonError, NotPermitted
@@ -55,6 +55,7 @@ class Ledger:
     commits: Commits
     client: Redis
     reader: Redis
+    generation: str = ""
     cursor: dict[str, str] = field(default_factory=dict)
     stored_control: bytes = b""
     guard_events: int = 0
@@ -206,6 +207,11 @@ class Ledger:
         stored = await load_components(self.reader, self.keys, ids, self.table.defaults)
         for component_id in ids - stored.keys():
             self.table.drop(component_id)
+        for component in [one for one in stored.values() if self._is_ahead_of(one)]:
+            # The event was seen and the record is older: a commit broke off half-way and its leader is gone.
+            held = self.table.components[component.id]
+            await self.commits.merge(self.reader, self.generation, [(held, recovered(held, self.settings.replica_id))])
+            del stored[component.id]
         for component in stored.values():
             self.table.put(component)
             self.table.changed[component.id] = None
@@ -215,6 +221,10 @@ class Ledger:
             upto = self.tail.at["heartbeats"]
             entries = await self.tail.range("heartbeats", f"{ms}-{seq}".encode(), upto)
             self.table.refold(entries, set(stored))
+
+    def _is_ahead_of(self, stored: Component) -> bool:
+        held = self.table.get(stored.id)
+        return held is not None and held.born_ms == stored.born_ms and held.rev > stored.rev
 
     def _change(self, leadership: Leadership, component: Component, events: tuple[Event, ...]) -> Change:
         signed = tuple(self._signed(leadership, event) for event in events)

@@ -43,6 +43,7 @@ class Reading:
     coalesce_s: float
     _seen_s: float = 0.0
     _read_s: float = 0.0
+    was_full: bool = False
     _busy: bool = False
 
     async def follow(self) -> Slice:
@@ -107,7 +108,7 @@ class Reading:
 
     def _noted(self, read: Read, now_ms: int | None = None, pinned_ms: int = 0) -> Slice:
         self._read_s = clock.monotonic_s()
-        self._busy = bool(read.heartbeats)
+        self._busy, self.was_full = bool(read.heartbeats), read.full
         if read.heartbeats:
             self._seen_s = self._read_s
         last_ms = id_ms(read.heartbeats[-1][0]) if read.heartbeats else self.table.seen_ms

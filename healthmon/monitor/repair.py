@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from healthmon.core.component import Component
-from healthmon.core.event import Event, EventType
+from healthmon.core.event import Event, EventType, recovered
 from healthmon.core.table import Table
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Ledger
@@ -30,7 +29,7 @@ OBSERVING, REPAIRED = "observing", "repaired"
 class Repair:
     """What a replica does about lost data and pinned streams.
 
-    `generation`: the data set that the table belongs to. `cold`: nobody is known to have watched before this replica.
+    `cold`: nobody is known to have watched before this replica.
     """
 
     replica: str
@@ -39,9 +38,17 @@ class Repair:
     ledger: Ledger
     commits: Commits
     client: Redis
-    generation: str = ""
     cold: bool = True
     epoch_floor: int = 0
+
+    @property
+    def generation(self) -> str:
+        """The data set that the table belongs to."""
+        return self.ledger.generation
+
+    @generation.setter
+    def generation(self, generation: str) -> None:
+        self.ledger.generation = generation
 
     async def learn(self, event: Event) -> None:
         """An event of the shard: a new leader, a repaired stream, the beginning of watching."""
@@ -62,10 +69,35 @@ class Repair:
             logger.warning("the data set was lost or replaced (%s, was %s)", generation, known)
             await self.put_back()
 
+    async def look_for_gap(self) -> None:
+        """After an absence: what was trimmed unread is blind time, and the records are read back from their hashes."""
+        gap = await self.tail.gap()
+        if gap is None:
+            return
+        logger.warning("heartbeats of %.1f s were trimmed before they were read", (gap[1] - gap[0]) / 1000)
+        self.table.note_blind(*gap)
+        await self.ledger.read_back(set(self.table.components))
+
+    def skip_backlog(self, now_ms: int, leadership: Leadership | None) -> None:
+        """Give up a backlog that does not shrink: go on at the tail less the longest time-out, and say so.
+
+        Slow motion in which nobody dies is worse than totals that are short and say so.
+        """
+        at_ms = int(self.tail.at["heartbeats"].partition(b"-")[0])
+        to_ms = now_ms - self.table.longest_timeout_ms
+        if to_ms <= at_ms:
+            return
+        self.tail.at["heartbeats"] = f"{to_ms}-0".encode()
+        self.table.note_blind(at_ms, to_ms)
+        reason = f"reading fell behind: heartbeats of {(to_ms - at_ms) / 1000:.1f} s were skipped, totals are short"
+        logger.error("%s", reason)
+        if leadership is not None:
+            self.ledger.tell("skipped", reason, now_ms, leadership, from_ms=str(at_ms), to_ms=str(to_ms))
+
     async def put_back(self) -> int:
         """Write back what the stored data lacks of this table. How many records were taken."""
         records = [component for one in list(self.table.components) if (component := self.table.get(one)) is not None]
-        held = [(component, self._recovered(component)) for component in records if component.rev]
+        held = [(component, recovered(component, self.replica)) for component in records if component.rev]
         taken = 0
         for start in range(0, len(held), CHANGES_MAX):
             taken += await self.commits.merge(self.client, self.generation, held[start : start + CHANGES_MAX])
@@ -106,17 +138,3 @@ class Repair:
         if era > self.table.era:
             self.table.begin_era(era)
             self.tail.at["heartbeats"] = position
-
-    def _recovered(self, component: Component) -> Event:
-        return Event(
-            EventType.RECOVERED,
-            component.id,
-            rev=component.rev,
-            born_ms=component.born_ms,
-            at_ms=max(component.since_ms, component.last_heartbeat_ms),
-            reason="the stored record was lost or older; put back from a replica's table",
-            source=component.previous,
-            target=component.state.value,
-            epoch=component.epoch,
-            replica=self.replica,
-        )

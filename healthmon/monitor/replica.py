@@ -22,6 +22,7 @@ from healthmon.monitor.reading import Reading
 from healthmon.monitor.redis_clock import RedisClock
 from healthmon.monitor.repair import Repair
 from healthmon.monitor.round import Round
+from healthmon.monitor.vigil import Vigil
 from healthmon.monitor.wake import Alarm
 from healthmon.settings import Settings
 from healthmon.store.alive import Alive
@@ -31,12 +32,15 @@ from healthmon.store.founding import found, tell_canary
 from healthmon.store.keys import Keys
 from healthmon.store.leases import Acquired, Leases
 from healthmon.store.liveness import LeaderWatch
+from healthmon.store.permissions import check_permissions
+from healthmon.store.scripts import Scripts
 from healthmon.store.streams import FOLLOWED, Stream, Tail, order
 from healthmon.store.tables import Stored, load
 
 logger = logging.getLogger("healthmon.monitor")
 AGAIN_S_MAX = 2.0
 ANNOUNCE_EVERY_S = 1.0
+POLICY_EVERY_S = 60.0
 
 
 @dataclass
@@ -81,6 +85,9 @@ class Replica:
     done_at: dict[Stream, bytes] = field(default_factory=dict)
     _run_id: str = ""
     _canary_ms: int = 0
+    _kept_up_s: float = field(default_factory=clock.monotonic_s)
+    _vigil: Vigil = field(default_factory=Vigil)
+    _policy_due_s: float = 0.0
 
     async def run(self) -> None:
         """Follow, and lead when it is this replica's turn, until cancelled. An unfit server is raised at start only."""
@@ -195,10 +202,21 @@ class Replica:
         return order(self.done_at.get(stream, b"0-0")) >= order(entry)
 
     def _finish_round(self) -> None:
+        self._watch_backlog()
         self.done_at = dict(self.parts.tail.at)
         if self.round_done.statistics().tasks_waiting:
             self.round_done.set()
             self.round_done = anyio.Event()
+
+    def _watch_backlog(self) -> None:
+        """A reader that is behind by more than the longest time-out, for as long, will not catch up by reading on."""
+        parts, now_s = self.parts, clock.monotonic_s()
+        now_ms, limit_ms = round(parts.time.now_ms()), parts.table.longest_timeout_ms
+        if now_ms - parts.table.seen_ms <= limit_ms or not parts.reading.was_full:
+            self._kept_up_s = now_s
+        elif now_s - self._kept_up_s > limit_ms / 1000:
+            parts.repair.skip_backlog(now_ms, self.leadership)
+            self._kept_up_s = now_s
 
     # -- meeting the server ----------------------------------------------------------------------------------------
 
@@ -207,6 +225,9 @@ class Replica:
         parts = self.parts
         facts = await check_server(parts.checker)
         self._run_id = facts.run_id
+        await check_permissions(
+            parts.plain, parts.keys, Scripts(), self.settings.replica_id, parts.announcer.incarnation
+        )
         await found(parts.plain, parts.keys, self.settings.shards, parts.table.canary_ms)
         hot = await call(parts.plain, "PUBSUB", "SHARDNUMSUB", parts.keys.hot)
         parts.repair.cold = int(hot[1]) == 0
@@ -214,8 +235,8 @@ class Replica:
         await parts.reading.sample_time()
         stored = await load(parts.plain, parts.keys, parts.table.defaults)
         self._take(stored)
-        if stored.generation:
-            await parts.alive.become_hot()
+        await parts.repair.look_for_gap()
+        await parts.alive.become_hot()
         self.loaded.set()
 
     def _take(self, stored: Stored) -> None:
@@ -259,6 +280,7 @@ class Replica:
         if facts.run_id != self._run_id and stored and stored == parts.repair.generation:
             await parts.repair.put_back()
         self._run_id = facts.run_id
+        await parts.repair.look_for_gap()
         logger.info("Redis is there again")
 
     # -- beside the rounds -----------------------------------------------------------------------------------------
@@ -286,11 +308,34 @@ class Replica:
     async def _announce(self) -> None:
         parts = self.parts
         while True:
+            away = False
             try:
                 await self._announce_once(parts.announcer)
+                await self._check_policy()
             except HealthmonError as error:
+                away = True
                 logger.debug("not announced: %s", error)
+            self._keep_vigil(away=away)
             await anyio.sleep(ANNOUNCE_EVERY_S)
+
+    async def _check_policy(self) -> None:
+        """Once a minute: a server that began to evict keys loses the lease first."""
+        now_s = clock.monotonic_s()
+        if now_s >= self._policy_due_s:
+            self._policy_due_s = now_s + POLICY_EVERY_S
+            await check_server(self.parts.checker)
+
+    def _keep_vigil(self, *, away: bool) -> None:
+        parts, leadership, now_s = self.parts, self.leadership, clock.monotonic_s()
+        blind_s = (parts.time.now_ms() - parts.table.seen_ms) / 1000
+        stalled = leadership is not None and now_s - leadership.rounds_s > ANNOUNCE_EVERY_S
+        conditions = {
+            "cut off from Redis": away,
+            "blind: the heartbeat stream takes no entries": blind_s > parts.table.canary_ms * 3 / 1000,
+            "leaderless": leadership is None and not parts.campaign.seen,
+            "not committing": stalled,
+        }
+        self._vigil.watch(conditions, now_s)
 
     async def _announce_once(self, announcer: Announcer) -> None:
         parts = self.parts

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from healthmon.errors import HealthmonError
 from healthmon.store.calls import call
 
-VERBS = ("acquire", "renew", "release", "commit", "checkpoint", "merge", "forget", "repair")
+VERBS = ("acquire", "renew", "release", "commit", "checkpoint", "merge", "forget", "repair", "permitted")
 
 
 class Script:
@@ -49,3 +49,4 @@ class Scripts:
         self.merge = Script("merge", texts.get("merge"))
         self.forget = Script("forget", texts.get("forget"))
         self.repair = Script("repair", texts.get("repair"))
+        self.permitted = Script("permitted", texts.get("permitted"))

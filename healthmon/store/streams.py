@@ -111,6 +111,20 @@ class Tail:
         newest = await call(self._other, "XREVRANGE", self._name(stream), "+", "-", "COUNT", 1)
         return first_id(newest) or b"0-0"
 
+    async def gap(self) -> tuple[int, int] | None:
+        """Heartbeats that were trimmed before they were read: from when to when; nothing when none can be missing.
+
+        A stream that ends before the position (data was lost) is read from its end: else nothing would ever come.
+        """
+        at = order(self.at["heartbeats"])
+        first = await call(self._other, "XRANGE", self._keys.heartbeats, "-", "+", "COUNT", 1)
+        last = order(await self.last("heartbeats"))
+        if last < at:
+            self.at["heartbeats"] = f"{last[0]}-{last[1]}".encode()
+            return None
+        oldest = order(first_id(first) or b"0-0")
+        return (at[0], oldest[0]) if at != (0, 0) and oldest > at else None
+
     async def range(self, stream: Stream, after: bytes, upto: bytes) -> list[Entry]:
         """All entries beyond one id up to another, read in chunks of a thousand."""
         entries: list[Entry] = []
