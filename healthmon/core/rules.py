@@ -162,7 +162,7 @@ def _base(component: Component, moment: Moment) -> Verdict:
     if WORSE[component.state]:
         return Verdict(HealthState.HEALTHY, "heartbeat", _recovered(component))
     return Verdict(
-        HealthState.HEALTHY, "heartbeat", "first heartbeat" if component.total_heartbeats <= 1 else "heartbeats arrive"
+        HealthState.HEALTHY, "heartbeat", "first heartbeat" if not component.previous else "heartbeats arrive"
     )
 
 
