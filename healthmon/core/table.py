@@ -91,9 +91,18 @@ class Table:
         if not entries:
             return
         self._pinned_ms = pinned_ms
-        first_ms, last_ms = id_ms(entries[0][0]), pinned_ms or id_ms(entries[-1][0])
-        self._watch_gaps(entries, last_ms)
-        if pinned_ms or mark(self.era, entries[0][0]) <= self._refold_upto:
+        start = 0
+        for end in self._gaps(entries):
+            if end > start:
+                self._fold_part(entries[start:end])
+            self._judge_gap(entries[end])
+            start = end
+        self._fold_part(entries[start:] if start else entries)
+        self.blindness.forget_before(self.seen_ms - KEPT_MS)
+
+    def _fold_part(self, entries: Sequence[Entry]) -> None:
+        first_ms, last_ms = id_ms(entries[0][0]), self._pinned_ms or id_ms(entries[-1][0])
+        if self._pinned_ms or mark(self.era, entries[0][0]) <= self._refold_upto:
             for entry_id, fields in entries:
                 self._fold_entry(entry_id, fields)
         else:
@@ -168,16 +177,29 @@ class Table:
         if self.blindness.add(from_ms, to_ms):
             self.new_stretches.append((from_ms, to_ms))
 
-    def _watch_gaps(self, entries: Sequence[Entry], last_ms: int) -> None:
-        limit_ms = self.canary_ms * CANARIES_MISSED
-        if self.seen_ms and last_ms - self.seen_ms > limit_ms:
-            before_ms = self.seen_ms
-            for entry in entries:
-                at_ms = self._pinned_ms or id_ms(entry[0])
-                if at_ms - before_ms > limit_ms:
-                    self.note_blind(before_ms, at_ms)
-                before_ms = max(before_ms, at_ms)
-        self.blindness.forget_before(last_ms - KEPT_MS)
+    def _gaps(self, entries: Sequence[Entry]) -> list[int]:
+        """The entries before which so long nothing came that it may have been blind, whoever sets the pace by then."""
+        first_ms, last_ms = self._arrival_ms(entries[0][0]), self._arrival_ms(entries[-1][0])
+        before_ms = self.seen_ms or first_ms
+        limit_ms = CANARIES_MISSED * min(self.canary_ms, canary_ms(self.defaults.heartbeat_timeout_ms))
+        if last_ms - before_ms <= limit_ms:
+            return []
+        gaps = []
+        for index, (entry_id, _) in enumerate(entries):
+            at_ms = self._arrival_ms(entry_id)
+            if at_ms - before_ms > limit_ms:
+                gaps.append(index)
+            before_ms = max(before_ms, at_ms)
+        return gaps
+
+    def _judge_gap(self, entry: Entry) -> None:
+        """By the pace of canaries that the entries before the gap have set, so that slicing changes nothing."""
+        at_ms = self._arrival_ms(entry[0])
+        if at_ms - self.seen_ms > CANARIES_MISSED * self.canary_ms:
+            self.note_blind(self.seen_ms, at_ms)
+
+    def _arrival_ms(self, entry_id: bytes) -> int:
+        return self._pinned_ms or id_ms(entry_id)
 
     def _fold_entry(self, entry_id: bytes, fields: list[bytes], only: set[str] | None = None) -> None:
         if fields[:1] == [b"canary"] and len(fields) == 2:
@@ -206,7 +228,7 @@ class Table:
 
     def _fold_beat(self, component: Component, beat: Heartbeat, entry_id: bytes) -> None:
         settle(component)
-        arrival_ms = self._pinned_ms or id_ms(entry_id)
+        arrival_ms = self._arrival_ms(entry_id)
         blind_ms = self.blindness.within(component.last_heartbeat_ms, arrival_ms) if component.last_heartbeat_ms else 0
         limits = component.limits
         fold_heartbeat(component, beat, arrival_ms, blind_ms, self.defaults)
@@ -232,7 +254,7 @@ class Table:
 
     def _admit(self, beat: Heartbeat, entry_id: bytes, fields: list[bytes]) -> Component | None:
         """Make an unknown component known by its first heartbeat, unless the limits say no."""
-        now_ms = self._pinned_ms or id_ms(entry_id)
+        now_ms = self._arrival_ms(entry_id)
         gone_ms, incarnation = self.gone.get(beat.id, (0, ""))
         if gone_ms and (
             now_ms <= gone_ms or (now_ms < gone_ms + FORGOTTEN_REST_MS and beat.incarnation == incarnation)
