@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from healthmon.core.decide import registered
 from healthmon.core.event import Event, EventType
-from healthmon.core.heartbeat import Unreadable, read_id
+from healthmon.core.heartbeat import PAYLOAD_MAX, Unreadable, read_id, shown
 from healthmon.core.policy import Defaults, Policy, read_policy
 from healthmon.errors import Refused
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 KNOWN = ("register", "forget", "step-down", "sync", "report")
 _WITHOUT_ID = ("step-down",)
+_EPOCH: Final = re.compile(r"[0-9]{1,19}")
+_STREAM_ID: Final = re.compile(r"([0-9]{1,20}(-[0-9]{1,20})?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,17 @@ class Command:
 def read_command(entry: str, said: Mapping[str, object]) -> Command:
     """The command that these fields say. Raises Unreadable with a counted reason."""
     text = {name: value if isinstance(value, str) else str(value) for name, value in said.items()}
+    size = sum(len(name) + len(value) for name, value in text.items())
+    if size > PAYLOAD_MAX:
+        raise Unreadable("too_large", f"the command has {size} characters; at most {PAYLOAD_MAX} are read")
     cmd = text.get("cmd", "")
     if cmd not in KNOWN:
         raise Unreadable("unknown_command", f"cmd is {cmd[:64]!r}; this version knows {', '.join(KNOWN)}")
     epoch = text.get("epoch", "0")
-    if not epoch.isascii() or not epoch.isdigit():
+    if not _EPOCH.fullmatch(epoch):
         raise Unreadable("bad_command", f"epoch is {epoch[:64]!r}, no whole number")
+    if not _STREAM_ID.fullmatch(text.get("upto", "")):
+        raise Unreadable("bad_command", f"upto is {text['upto'][:64]!r}, no stream id")
     if cmd == "step-down" and not int(epoch):
         raise Unreadable("bad_command", "step-down names the epoch that it ends: field epoch is missing")
     if cmd == "report" and text.get("kind") not in ("probe", "failure", "exit", "restart"):
@@ -57,8 +65,8 @@ def read_command(entry: str, said: Mapping[str, object]) -> Command:
         entry,
         cmd,
         id="" if cmd in _WITHOUT_ID else read_id(said.get("id")),
-        by=text.get("by", "")[:128],
-        reason=text.get("reason", "")[:120],
+        by=shown(text.get("by", ""), 128),
+        reason=shown(text.get("reason", ""), 120),
         policy=text.get("policy", ""),
         upto=text.get("upto", ""),
         epoch=int(epoch),

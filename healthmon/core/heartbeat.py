@@ -116,6 +116,11 @@ def read_heartbeat(said: Mapping[str, object]) -> Heartbeat:
     return beat
 
 
+def shown(text: str, most: int = TEXT_MAX) -> str:
+    """One line of at most so many characters; what can't be shown is replaced, so that no terminal or page is upset."""
+    return "".join(c if c.isprintable() else "�" for c in text[:most])
+
+
 _TEXTS: Final = frozenset(("msg", "role", "host", "pid", "version", "incarnation"))
 
 
@@ -137,9 +142,7 @@ def _number(value: object) -> float | None:
 
 
 def _text(value: object) -> str:
-    """One line of at most 512 characters; what can't be shown is replaced, so that no terminal or page is upset."""
-    text = value if isinstance(value, str) else str(value)
-    return "".join(c if c.isprintable() else "�" for c in text[:TEXT_MAX])
+    return shown(value if isinstance(value, str) else str(value))
 
 
 def _brief(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 INTERVAL_MS_MAX: Final = 3_600_000
 # A heartbeat is late only when a second one is: 2, 3 and 4 announced intervals are the least the stages can be.
 STAGE_INTERVALS: Final = (2, 3, 4)
+_NUMBER_MAX: Final = sys.float_info.max  # above are only infinity and whole numbers that no float can hold
 _DURATIONS: Final = ("interval", "heartbeat_timeout", "degraded_threshold", "dead_threshold", "startup_timeout")
 _RESTART_FIELDS: Final = ("max_retries", "base_delay", "max_delay", "exponential_base", "jitter")
 _BREAKER_FIELDS: Final = ("failure_threshold", "recovery_timeout", "success_threshold")
@@ -146,7 +147,7 @@ def read_policy(text: str, defaults: Defaults) -> Policy:
         return Policy()
     try:
         given = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(f"policy is no JSON: {error}") from None
     if not isinstance(given, dict):
         raise Refused("policy is no JSON object")
@@ -166,7 +167,7 @@ def _check_relations(policy: Policy, defaults: Defaults) -> None:
 
 
 def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _NUMBER_MAX:
         raise Refused(f"policy {name} is {value!r}; it must be a number")
     return value
 
@@ -185,8 +186,8 @@ def _count(name: str, value: object, *, least: int = 0) -> int:
 
 
 def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or len(value) > 128:
-        raise Refused(f"policy {name} must be text of at most 128 characters")
+    if not isinstance(value, str) or len(value) > 128 or not value.isprintable():
+        raise Refused(f"policy {name} must be text of at most 128 characters that can be shown")
     return value
 
 

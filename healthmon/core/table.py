@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from healthmon.core.blindness import CANARIES_MISSED, KEPT_MS, Blindness, canary_ms
-from healthmon.core.component import Component
+from healthmon.core.component import Component, valid_id
 from healthmon.core.decide import NEVER_MS, look_at_ms
 from healthmon.core.event import Event, EventType, apply
 from healthmon.core.fold import fold_heartbeat, settled
@@ -33,8 +33,8 @@ FORGOTTEN_REST_MS: Final = 60_000
 class Wire(Protocol):
     """How entries are read; the wire format itself is the store's."""
 
-    def decode(self, fields: list[bytes]) -> list[Heartbeat]:
-        """The heartbeats of one entry. Raises Unreadable."""
+    def decode(self, fields: list[bytes]) -> list[Heartbeat | Unreadable]:
+        """The heartbeats of one entry, and of several in one why some can't be read. Raises Unreadable for them all."""
 
     def prefix(self, fields: list[bytes]) -> bytes:
         """What the packed payload begins with up to its metrics, empty where that can't be told."""
@@ -125,6 +125,8 @@ class Table:
                     or (
                         len(fields) == 4
                         and component.prefix
+                        and fields[2] == b"p"
+                        and fields[0] == b"id"
                         and fields[3].startswith(component.prefix)
                         and self._fold_metrics(component, fields)
                     )
@@ -213,6 +215,10 @@ class Table:
         here = mark(self.era, entry_id)
         fresh: set[str] = set()
         for beat in beats:
+            if isinstance(beat, Unreadable):
+                if only is None:
+                    self._reject(entry_id, beat.reason, beat.detail, fields)
+                continue
             if only is not None and beat.id not in only:
                 continue
             component = self.components.get(beat.id) or self._admit(beat, entry_id, fields)
@@ -222,9 +228,8 @@ class Table:
             self._fold_beat(component, beat, entry_id)
             if beat.dropped:
                 self._reject(entry_id, "dropped_metrics", "; ".join(beat.dropped)[:512], fields, beat.id)
-        only_one = len(beats) == 1 and fields[0] == b"id" and not beats[0].dropped
-        if only_one and fresh and only is None:
-            self._remember(self.components[beats[0].id], beats[0], fields)
+            if only is None and len(beats) == 1 and fields[0] == b"id" and not beat.dropped:
+                self._remember(component, beat, fields)
 
     def _fold_beat(self, component: Component, beat: Heartbeat, entry_id: bytes) -> None:
         settle(component)
@@ -232,7 +237,7 @@ class Table:
         blind_ms = self.blindness.within(component.last_heartbeat_ms, arrival_ms) if component.last_heartbeat_ms else 0
         limits = component.limits
         fold_heartbeat(component, beat, arrival_ms, blind_ms, self.defaults)
-        component.last_id, component.era = entry_id, self.era
+        component.last_id, component.era, component.repeat = entry_id, self.era, None
         self._touched_ids[component.id] = None
         if component.limits is not limits:
             self._count_timeout(limits.timeout_ms, -1)
@@ -394,13 +399,14 @@ class Table:
     # -- refusals --------------------------------------------------------------------------------------------------
 
     def _reject(self, entry_id: bytes, reason: str, detail: str, fields: list[bytes], component_id: str = "") -> None:
-        known = self.components.get(component_id or _claimed_id(fields))
+        claimed = component_id or _claimed_id(fields)
+        known = self.get(claimed)
         if known is not None and reason != "dropped_metrics" and mark(self.era, entry_id) > mark_of(known):
             known.refused_heartbeats += 1
             known.last_id = entry_id
             self._touched_ids[known.id] = None
         payload = b" ".join(fields)[:1024]
-        self.reject(Rejection(entry_id.decode(), reason, detail, known.id if known else "", payload))
+        self.reject(Rejection(entry_id.decode(), reason, detail, claimed if valid_id(claimed) else "", payload))
 
     def reject(self, rejection: Rejection) -> None:
         """Note a refusal until it is stored; of a flood the latest thousand are kept and the others counted."""
@@ -435,6 +441,5 @@ def settle(component: Component) -> None:
 
 
 def _claimed_id(fields: list[bytes]) -> str:
-    if fields[:1] == [b"id"] and len(fields) > 1:
-        return fields[1].decode("ascii", "replace")
-    return ""
+    said = dict(zip(fields[::2], fields[1::2], strict=False))
+    return said.get(b"id", b"").decode("ascii", "replace")

@@ -12,7 +12,7 @@ from typing import Final
 
 from healthmon.core import command
 from healthmon.core.command import Command
-from healthmon.core.component import Component
+from healthmon.core.component import Component, valid_id
 from healthmon.core.decide import decide
 from healthmon.core.heartbeat import Rejection, Unreadable
 from healthmon.core.policy import Policy
@@ -25,6 +25,9 @@ from healthmon.store.codec import text_map
 from healthmon.store.streams import Tail, order
 
 QUEUE_MAX: Final = 10_000
+# Whoever waits for a sync has given up long before; one that can never be answered would hold back the cursor for ever.
+SYNC_KEPT_MS: Final = 10_000
+SYNCS_MAX: Final = 1000
 
 
 @dataclass
@@ -83,6 +86,7 @@ class Orders:
     async def answer_syncs(self, leadership: Leadership) -> bytes:
         """Store the busy fields that were asked for, once all up to there is folded; how far control is answered."""
         here = order(self.tail.at["heartbeats"])
+        self.syncs = [sync for sync in self.syncs if self.table.seen_ms - sync.ms < SYNC_KEPT_MS]
         ready = [sync for sync in self.syncs if order(sync.upto.encode() or b"0-0") <= here]
         self.syncs = [sync for sync in self.syncs if sync not in ready]
         await self.ledger.checkpoint(leadership, at_once=[sync.id for sync in ready])
@@ -94,6 +98,8 @@ class Orders:
     async def _act(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
         match asked.cmd:
             case "sync":
+                if len(self.syncs) >= SYNCS_MAX:
+                    raise Refused(f"{SYNCS_MAX} syncs wait to be answered")
                 self.syncs.append(asked)
             case "step-down":
                 self._step_down(asked, leadership, moment)
@@ -157,5 +163,6 @@ class Orders:
 
     def _refuse(self, entry: Entry, reason: str, detail: str) -> None:
         payload = b" ".join(entry[1])[:1024]
-        named = text_map(entry[1]).get("id", "")[:128]
+        named = text_map(entry[1]).get("id", "")
+        named = named if valid_id(named) else ""
         self.table.reject(Rejection(entry[0].decode(), reason, detail, named, payload, "control"))

@@ -58,13 +58,16 @@ def pack_batch(said: Sequence[Mapping[str, Any]]) -> bytes:
     return packed
 
 
-def decode_heartbeats(fields: list[bytes]) -> list[Heartbeat]:
-    """The heartbeats of one stream entry, in any of the forms. Raises Unreadable with the counted reason."""
+def decode_heartbeats(fields: list[bytes]) -> list[Heartbeat | Unreadable]:
+    """The heartbeats of one stream entry, in any of the forms. Raises Unreadable with the counted reason.
+
+    Of several in one entry the readable ones count; what can't be read of the others is said once a reason.
+    """
     if sum(map(len, fields)) > PAYLOAD_MAX:
         raise Unreadable("too_large", f"the payload is {sum(map(len, fields))} bytes; at most {PAYLOAD_MAX} are read")
     said = dict(zip(fields[::2], fields[1::2], strict=False))
     if b"b" in said:
-        return [_read_map(one) for one in _unpack(said[b"b"], list, "b")[:BATCH_MAX]]
+        return _read_batch(_unpack(said[b"b"], list, "b"))
     packed = said.pop(b"p", None)
     names: dict[str, object] = {_text(name): _text(value) for name, value in said.items()}
     if packed is not None:
@@ -75,8 +78,8 @@ def decode_heartbeats(fields: list[bytes]) -> list[Heartbeat]:
 class Wire:
     """The wire format as the table reads it."""
 
-    def decode(self, fields: list[bytes]) -> list[Heartbeat]:
-        """The heartbeats of one entry. Raises Unreadable."""
+    def decode(self, fields: list[bytes]) -> list[Heartbeat | Unreadable]:
+        """The heartbeats of one entry, and of several in one why some can't be read. Raises Unreadable for them all."""
         return decode_heartbeats(fields)
 
     def prefix(self, fields: list[bytes]) -> bytes:
@@ -109,6 +112,21 @@ class Wire:
         return metrics
 
 
+def _read_batch(given: list[object]) -> list[Heartbeat | Unreadable]:
+    read: list[Heartbeat | Unreadable] = []
+    refused: dict[str, tuple[int, str]] = {}
+    if len(given) > BATCH_MAX:
+        refused["too_large"] = (len(given) - BATCH_MAX, f"at most {BATCH_MAX} heartbeats are read of one entry")
+    for one in given[:BATCH_MAX]:
+        try:
+            read.append(_read_map(one))
+        except Unreadable as error:
+            count, detail = refused.get(error.reason, (0, error.detail))
+            refused[error.reason] = (count + 1, detail)
+    several = ((reason, f"{count} of {len(given)} in b: {detail}") for reason, (count, detail) in refused.items())
+    return [*read, *(Unreadable(*one) for one in several)]
+
+
 def _read_map(one: object) -> Heartbeat:
     if not isinstance(one, dict):
         raise Unreadable("not_a_map", "an item of b is no msgpack map")
@@ -126,7 +144,14 @@ def _unpack(data: bytes, kind: type, name: str) -> Any:  # noqa: ANN401  # what 
 
 
 def _named(given: Mapping[object, object]) -> dict[str, object]:
-    return {name: value for name, value in given.items() if isinstance(name, str)}
+    """Names and plain values. Of any other value only its kind is kept: it may be nested deep."""
+    return {name: _plain(value) for name, value in given.items() if isinstance(name, str)}
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return _text(value) if isinstance(value, bytes) else f"({type(value).__name__})"
 
 
 def _text(data: bytes) -> str:

@@ -66,7 +66,7 @@ async def commit_everything(shard: Shard, at: int, when: When) -> None:
         )
 
     if at:
-        with pytest.raises(HealthmonError, match="a fault (before|after) call"):
+        with pytest.raises(HealthmonError, match=r"a fault (before|after) call"):
             await send()
     assert await send() == {"conflict": "CONFLICT"}
 
