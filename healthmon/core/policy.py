@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 INTERVAL_MS_MAX: Final = 3_600_000
 # A heartbeat is late only when a second one is: 2, 3 and 4 announced intervals are the least the stages can be.
 STAGE_INTERVALS: Final = (2, 3, 4)
-_NUMBER_MAX: Final = sys.float_info.max  # above are only infinity and whole numbers that no float can hold
+_NUMBER_MAX: Final = 1e15  # far beyond it the double of a limit is no finite number any more
 _DURATIONS: Final = ("interval", "heartbeat_timeout", "degraded_threshold", "dead_threshold", "startup_timeout")
 _RESTART_FIELDS: Final = ("max_retries", "base_delay", "max_delay", "exponential_base", "jitter")
 _BREAKER_FIELDS: Final = ("failure_threshold", "recovery_timeout", "success_threshold")

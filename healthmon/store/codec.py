@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -43,6 +44,7 @@ MEMORY: Final = (
 BATCH_MAX: Final = 1000
 # A msgpack map of up to 15 names begins with one byte that holds their number.
 FIXMAP_MAX: Final = 15
+_STREAM_ID: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _FIXMAPS: Final = tuple(bytes((0x80 | count,)) for count in range(FIXMAP_MAX + 1))
 
 
@@ -209,7 +211,7 @@ def hash_fields(component: Component) -> dict[str, str]:
 
 def read_component(said: Mapping[str, str], defaults: Defaults) -> Component:
     """The record that a hash says; as good as the one it was written from. Raises ValueError when it is no record."""
-    memory = json.loads(said.get("memory") or "{}")
+    memory = _object(said.get("memory", ""))
     policy = read_policy(said.get("policy", ""), defaults)
     era, _, last_id = said.get("folded", "").partition(":")
     component = Component(
@@ -226,25 +228,24 @@ def read_component(said: Mapping[str, str], defaults: Defaults) -> Component:
         epoch=int(said.get("epoch", 0)),
         incident=said.get("incident", ""),
         role=said.get("role", ""),
-        control_folded=said.get("control_folded", ""),
+        control_folded=_stream_id(said.get("control_folded", "")),
         total_heartbeats=int(said.get("total_heartbeats", 0)),
         missed_heartbeats=int(said.get("missed_heartbeats", 0)),
         refused_heartbeats=int(said.get("refused_heartbeats", 0)),
         restart_count=int(said.get("restart_count", 0)),
         era=int(era or 0),
-        last_id=last_id.encode(),
+        last_id=_stream_id(last_id).encode(),
         status=Status(said.get("status") or "ok"),
         msg=said.get("msg", ""),
         host=said.get("host", ""),
         pid=said.get("pid", ""),
         version=said.get("version", ""),
         incarnation=said.get("incarnation", ""),
-        metrics=json.loads(said.get("metrics") or "{}"),
+        metrics={name: float(value) for name, value in _object(said.get("metrics", "")).items()},
     )
     for name in MEMORY:
         if name in memory:
-            setattr(component, name, memory[name])
-    component.respawns = tuple(component.respawns)
+            setattr(component, name, _like(getattr(component, name), memory[name]))
     _rescore(component)
     return component
 
@@ -253,6 +254,28 @@ def _rescore(component: Component) -> None:
     """The score is shown rounded; what the rules compare is computed again from the metrics."""
     if component.metrics:
         component.score, component.worst_metric = score_of(component.metrics, component.limits.rows)
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text or "{}")
+    if not isinstance(value, dict):
+        raise ValueError(f"{text[:64]!r} is no JSON object")
+    return value
+
+
+def _like(known: object, value: object) -> object:
+    """A value of the memory, which must be of the kind that the field has."""
+    if isinstance(known, tuple):
+        known, value = (), tuple(value) if isinstance(value, list) else value
+    if type(value) is not type(known):
+        raise ValueError(f"{value!r} is of another kind than {known!r}")
+    return value
+
+
+def _stream_id(text: str) -> str:
+    if text and not _STREAM_ID.fullmatch(text):
+        raise ValueError(f"{text[:64]!r} is no stream id")
+    return text
 
 
 def text_map(raw: Sequence[bytes] | Mapping[bytes, bytes]) -> dict[str, str]:
@@ -296,11 +319,11 @@ def read_event(stream_id: str, said: Mapping[str, str]) -> Event | None:
             reason=said.get("reason", ""),
             rule=said.get("rule", ""),
             source=said.get("from", ""),
-            target=said.get("to", ""),
+            target=HealthState(said["to"]).value if said.get("to") else "",
             cause=said.get("cause", ""),
             epoch=int(said.get("epoch") or 0),
             replica=said.get("replica", ""),
-            set=json.loads(said.get("set") or "{}"),
+            set=_object(said.get("set", "")),
             stream_id=stream_id,
         )
     except (KeyError, ValueError):

@@ -75,7 +75,7 @@ async def load_components(client: Redis, keys: Keys, ids: Iterable[str], default
                 continue
             try:
                 found[component_id] = read_component({"id": component_id, **said}, defaults)
-            except (KeyError, ValueError, Refused) as error:
+            except (KeyError, ValueError, TypeError, RecursionError, Refused) as error:
                 logger.warning("the record of component %s can't be read: %s", component_id, error)
     return found
 
