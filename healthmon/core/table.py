@@ -359,11 +359,14 @@ class Table:
         return self._looks.next_ms()
 
     def due(self, moment: Moment) -> Iterator[Component]:
-        """Everyone whose evidence changed or whose time has come, each with its next look arranged."""
+        """Everyone whose evidence changed or whose time has come, once, with the next look arranged.
+
+        Who was heard from after the moment waits for a later one: no verdict rests on what was not yet so.
+        """
         changed, self.changed = self.changed, {}
         for component_id in changed:
             component = self.get(component_id)
-            if component is not None:
+            if component is not None and not self._is_ahead(component, moment):
                 self.look(component, moment)
                 yield component
         while (component := self._looks.pop(moment.now_ms)) is not None:
@@ -372,8 +375,18 @@ class Table:
             if component.repeat is not None and heard_until_ms > moment.now_ms and not component.respawns:
                 self._looks.push(component, heard_until_ms)  # it beats: nothing that time could have changed
                 continue
+            if self._is_ahead(component, moment):
+                continue
             self.look(component, moment)
-            yield component
+            if component.id not in changed:
+                yield component
+
+    def _is_ahead(self, component: Component, moment: Moment) -> bool:
+        if component.last_heartbeat_ms <= moment.now_ms:
+            return False
+        self.changed[component.id] = None
+        self._looks.push(component, component.last_heartbeat_ms)
+        return True
 
     def touched(self) -> list[Component]:
         """The records with busy fields that changed since the last call."""
