@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from anyio.from_thread import start_blocking_portal
 
 from healthmon.store.client import open_sync
 from healthmon.store.embedded import embedded_server
+from healthmon.store.keys import Keys, rows_of
 from tests.servers import FreshServer
+
+DEFAULT_PREFIX = "healthmon"
 
 
 @pytest.fixture(scope="session")
@@ -42,11 +46,19 @@ def _operator(redis_url: str) -> Iterator[redis.Connection]:
 
 
 @pytest.fixture
-def url(redis_url: str, _operator: redis.Connection) -> str:
-    """The URL of a real server that holds no key."""
+def url(redis_url: str, _operator: redis.Connection) -> Iterator[str]:
+    """The URL of a real server that holds no key. What a test leaves behind expires or is listed in `keys.py`."""
     _operator.send_command("FLUSHALL")
     assert _operator.read_response() == b"OK"
-    return redis_url
+    yield redis_url
+    _operator.send_command("SCAN", "0", "MATCH", f"{DEFAULT_PREFIX}:*", "COUNT", "100000")
+    left = [key.decode() for key in _operator.read_response()[1]]
+    known = [_pattern(row.name) for row in rows_of(Keys(DEFAULT_PREFIX, 0))]
+    assert [key for key in left if not any(pattern.fullmatch(key) for pattern in known)] == []
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(re.sub("<[a-z]+>", "[^:]+", re.sub(r"([{}|])", r"\\\1", name)))
 
 
 @pytest.fixture
