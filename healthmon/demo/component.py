@@ -1,0 +1,98 @@
+"""`python -m healthmon.demo.component ID`: a small component of the demo, a child of `healthmon up`.
+
+It is real in what counts: a process of its own whose heartbeats the HeartbeatHelper sends. Its work is made up, and so
+are its troubles, which the parent asks for in lines on standard input.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from healthmon import clock
+from healthmon.agent.helper import HeartbeatHelper
+from healthmon.core.component import Status
+from healthmon.demo.lifeline import Inbox, ParentGone, wake_when_orphaned
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INTERVAL_S: Final = 0.5
+STARTING_S: Final = 1.5
+_LATENCY_MS: Final = 12.0
+
+
+@dataclass(frozen=True)
+class Mood:
+    """What the component says of itself until a moment of the local clock."""
+
+    until_s: float
+    status: Status = Status.OK
+    msg: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+WELL: Final = Mood(float("inf"))
+
+
+class Component:
+    """Sends a heartbeat every half second from its own loop: when the loop stalls, so do the heartbeats."""
+
+    def __init__(self, helper: HeartbeatHelper, inbox: Inbox) -> None:
+        self._helper = helper
+        self._inbox = inbox
+        self._mood = Mood(clock.monotonic_s() + STARTING_S, Status.STARTING, "warming up")
+
+    def run(self) -> None:
+        """Until the parent is gone, which raises ParentGone, or SIGTERM, which raises SystemExit."""
+        while True:
+            if clock.monotonic_s() >= self._mood.until_s:
+                self._mood = WELL
+            self._beat()
+            asked = self._inbox.take(INTERVAL_S)
+            if asked is not None:
+                self._obey(asked)
+
+    def _beat(self) -> None:
+        metrics = {
+            "latency_ms": round(random.gauss(_LATENCY_MS, 2.0), 1),
+            "request_rate": round(random.gauss(80.0, 9.0), 1),
+            "error_rate": 0.0,
+        }
+        self._helper.send(metrics | dict(self._mood.metrics), status=self._mood.status, msg=self._mood.msg)
+
+    def _obey(self, asked: Mapping[str, Any]) -> None:
+        lasts_s = float(asked["lasts_s"])
+        if asked["kind"] == "stall":
+            # Whatever is asked meanwhile waits in the pipe, as it would for a program that hangs.
+            self._inbox.sleep(lasts_s)
+            return
+        until_s = clock.monotonic_s() + lasts_s
+        self._mood = Mood(until_s, Status(asked["status"]), asked["msg"], asked["metrics"])
+
+
+def main() -> None:
+    """Be the component that the greeting names until the parent is gone or sends SIGTERM; then say goodbye."""
+    wake_when_orphaned()
+    inbox = Inbox(sys.stdin.fileno())
+    try:
+        given = inbox.take() or {}
+        signal.signal(signal.SIGTERM, _leave)
+        signal.signal(signal.SIGINT, _leave)
+        helper = HeartbeatHelper(given["id"], given["role"], redis_url=given["redis_url"], prefix=given["prefix"])
+        with closing(helper):
+            Component(helper, inbox).run()
+    except ParentGone:
+        return
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()

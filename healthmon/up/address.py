@@ -1,0 +1,36 @@
+"""Where the server is: left for the user's other commands while it runs, and taken away when it ends."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from healthmon.errors import ConfigurationError
+from healthmon.store.runtime_folder import folder, remove_url, write_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from healthmon.up.screen import Screen
+
+
+@contextmanager
+def left_for_commands(url: str, screen: Screen) -> Iterator[bool]:
+    """The URL is in the user's runtime folder inside the block; whether it could be left there."""
+    try:
+        write_url(url)
+    except ConfigurationError as error:
+        screen.warn("up", f"other commands won't find this server: {error}")
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        take_away(url)
+
+
+def take_away(url: str) -> None:
+    """Remove the URL if it is still the one that was left, and the folder if nothing else is in it. Never raises."""
+    remove_url(url)
+    with suppress(OSError):
+        folder().rmdir()

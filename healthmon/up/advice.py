@@ -1,0 +1,66 @@
+"""What `up` says at its start: what runs where, and what to try next."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from healthmon import __version__
+from healthmon.views.words import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from healthmon.store.keys import Keys
+
+_LINE: Final = 79
+_COMMAND: Final = 50
+
+
+def heading(url: str, replicas: int, components: int) -> list[str]:
+    """What runs, in one line."""
+    counts = [plural(replicas, "replica"), *([plural(components, "component")] if components else [])]
+    return [f"healthmon {__version__}: a server at {url}, {', '.join(counts)}"]
+
+
+def to_try(
+    url: str, keys: Keys, leader: str, leader_pid: int, components: Sequence[str], *, left: bool, command: str
+) -> list[str]:
+    """Commands for another terminal. `left`: whether healthmon's own find the server without being told."""
+    one = components[0] if components else "mine"
+    redis = f"redis-cli -p {urlsplit(url).port}"
+    tell = "" if left else f" --redis-url {url}"
+    lines = [] if components else [(f"{command} beat {one}{tell}", "send a heartbeat")]
+    lines += [
+        (f"{command} status{tell}", "whether anything is wrong"),
+        (f"{command} why {one}{tell}", "why it is in its state"),
+        (f"{redis} --raw GET {keys.help}", "all that can be asked of Redis"),
+        (f"{redis} HGETALL '{keys.counts}'", "how many in which state"),
+        (f"{redis} SUBSCRIBE {keys.alerts}", "each alert, as it comes"),
+        (f"{redis} XADD '{keys.heartbeats}' '*' id mine", "a heartbeat from anything"),
+    ]
+    if leader_pid:
+        lines.append((f"kill -9 {leader_pid}", f"ends {leader}: another leads"))
+    width = min(max(len(line) for line, _ in lines), _COMMAND)
+    said = [_row(line, says, width) for line, says in lines]
+    return ["", "Try in another terminal:", *said, "Ctrl-C ends all of it.", ""]
+
+
+def _row(line: str, says: str, width: int) -> str:
+    row = f"  {line:<{width}}  {says}"
+    return row if len(row) <= _LINE else f"  {line}"
+
+
+def command_name() -> str:
+    """How this program can be called from another terminal: by name where PATH has it, else by its path."""
+    if shutil.which("healthmon"):
+        return "healthmon"
+    program = Path(sys.argv[0])
+    if program.name == "healthmon" and program.exists():
+        path = os.path.relpath(program)
+        return path if not path.startswith("..") else str(program.resolve())
+    return f"{sys.executable} -m healthmon"

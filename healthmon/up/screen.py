@@ -1,0 +1,101 @@
+"""What `up` shows: one line a happening, in the order in which they become known."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Final
+
+from healthmon import clock
+from healthmon.core.event import EventType
+from healthmon.store.codec import read_time_ms
+from healthmon.views.happenings import happening_of
+from healthmon.views.states import look_of
+from healthmon.views.terminal import Cell, Terminal, terminal_for
+from healthmon.views.words import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from healthmon.store.reading import StreamEntry
+
+_WHO_WIDTH: Final = 12
+
+
+class Screen:
+    """Prints to stdout. A line that is too long for the terminal loses first the brackets at its end, then its end."""
+
+    def __init__(self, terminal: Terminal | None = None) -> None:
+        self._terminal = terminal or _own_terminal()
+
+    def say(self, who: str, what: str) -> None:
+        """A happening of a process, now."""
+        self._print(round(clock.unix_s() * 1000), Cell("·", "none"), who, Cell(what))
+
+    def warn(self, who: str, what: str) -> None:
+        """What a process complains of, now."""
+        self._print(round(clock.unix_s() * 1000), Cell("!", "warn"), who, Cell(what, "warn"))
+
+    def tell(self, entry: StreamEntry, pids: Mapping[str, int]) -> None:
+        """An event, at the time at which it happened. `pids`: of the replicas, by their names."""
+        fields = entry.fields
+        at_ms = read_time_ms(fields.get("at", "")) or entry.ms
+        kind, target, why = fields.get("type", ""), fields.get("to", ""), fields.get("reason", "")
+        if kind == EventType.TRANSITION:
+            look = look_of(target)
+            what = Cell(f"{fields.get('from', '')} -> {target}: {why}", look.tone if look.order else None)
+            self._print(at_ms, self._terminal.mark(target), fields.get("id", ""), what)
+            return
+        happening = happening_of(fields)
+        if kind == EventType.LEADER:
+            what = Cell(f"leads{_of_pid(pids.get(happening.who))}: {why}", "busy")
+        elif kind in (EventType.RESTART, EventType.GUARD) and why:
+            what = Cell(why)  # a whole sentence, which the rule's name in front would not make clearer
+        else:
+            what = Cell(": ".join(part for part in (happening.what, happening.why) if part))
+        self._print(at_ms, Cell("·", "none"), happening.who, what)
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Lines that are no happening."""
+        for line in lines:
+            self._put(self._terminal.plain(line))
+
+    def _print(self, at_ms: int, mark: Cell, who: str, what: Cell) -> None:
+        terminal = self._terminal
+        shape = terminal.plain(mark.text)
+        time = moment(at_ms, at_ms)
+        head = f"{time} {shape:<2}{terminal.plain(who):<{_WHO_WIDTH}} "
+        text = self._fitting(what.text, len(head))
+        painted = f"{terminal.paint(mark)}{' ' * (2 - len(shape))}"
+        rest = terminal.paint(Cell(text, what.tone))
+        self._put(f"{time} {painted}{terminal.plain(who):<{_WHO_WIDTH}} {rest}")
+
+    def _fitting(self, text: str, taken: int) -> str:
+        text, width = self._terminal.plain(text), self._terminal.width
+        if not width or taken + len(text) <= width:
+            return text
+        if text.endswith(")"):
+            text = text[: text.rfind(" (")]
+        return text if taken + len(text) <= width else text[: max(0, width - taken - 3)].rstrip() + "..."
+
+    @staticmethod
+    def _put(line: str) -> None:
+        print(line, flush=True)  # noqa: T201  # the screen is what this is for
+
+
+def _of_pid(pid: int | None) -> str:
+    return f" (pid {pid})" if pid else ""
+
+
+def _own_terminal() -> Terminal:
+    """What stdout can show; a letter that its encoding lacks becomes a question mark instead of an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return terminal_for(
+        os.environ,
+        is_tty=sys.stdout.isatty(),
+        encoding=sys.stdout.encoding or "",
+        columns=shutil.get_terminal_size().columns,
+    )
