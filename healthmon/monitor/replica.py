@@ -11,6 +11,7 @@ import tenacity
 from redis.asyncio import Redis
 
 from healthmon import clock
+from healthmon.core.lease import standby_rank
 from healthmon.core.table import Table
 from healthmon.errors import ConfigurationError, Fenced, GenerationChanged, HealthmonError, UnfitServer
 from healthmon.monitor.announce import Announcer
@@ -349,8 +350,7 @@ class Replica:
             "components": str(len(parts.table.components)),
         }
         await announcer.announce(now_ms, said)
-        holder = parts.campaign.seen.partition("|")[0]
-        parts.watch.closely = sorted(announcer.live - {holder})[:1] == [self.settings.replica_id]
+        parts.watch.rank(standby_rank(self.settings.replica_id, announcer.live, announcer.leader))
         if leadership is not None and parts.table.canary_ms != self._canary_ms:
             self._canary_ms = parts.table.canary_ms
             await tell_canary(parts.plain, parts.keys, self._canary_ms)

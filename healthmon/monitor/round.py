@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import anyio
 
 from healthmon.core.decide import decide
 from healthmon.core.event import EventType
@@ -27,7 +29,7 @@ logger = logging.getLogger("healthmon.monitor")
 
 @dataclass
 class Round:
-    """The passes of one replica over one table."""
+    """The passes of one replica over one table. `leader_told` is set when an event says that another one leads."""
 
     table: Table
     tail: Tail
@@ -35,6 +37,7 @@ class Round:
     orders: Orders
     ledger: Ledger
     repair: Repair
+    leader_told: anyio.Event = field(default_factory=anyio.Event)
 
     async def lead(self, leadership: Leadership) -> None:
         """One pass of the leader. Raises Fenced, GenerationChanged or StoreUnavailable: then it leads no more."""
@@ -82,6 +85,8 @@ class Round:
             if event is None:
                 continue
             self.orders.done(event.cause)
+            if event.type is EventType.LEADER:
+                self.leader_told.set()
             if not event.id:
                 await self.repair.learn(event)
             elif event.type is EventType.RECOVERED or not self.table.apply(event, moment):

@@ -25,9 +25,9 @@ ANSWER_WITHIN_S = 1.0
 class LeaderWatch:
     """Looks whether the holder of the lease still listens on its alive channel.
 
-    `dead(value)` is called in the thread with the lease value whose holder was gone for the whole grace, on one unbroken
-    connection, with "" when there is no lease. `closely`: the first standby looks every 55 ms, others at a third
-    of the ttl, and nobody while it leads itself (`resting`).
+    `dead(value)` is called in the thread with the lease value whose holder was gone for the whole grace, on one
+    unbroken connection, with "" when there is no lease. `closely`: the first standby looks every 55 ms, others at a
+    third of the ttl, and nobody while it leads itself (`resting`).
     """
 
     url: str
@@ -38,6 +38,7 @@ class LeaderWatch:
     dead: Callable[[str], None]
     closely: bool = False
     resting: bool = False
+    _was_first: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
     _wake: threading.Event = field(default_factory=threading.Event)
 
@@ -56,6 +57,13 @@ class LeaderWatch:
         """End `run` within a second."""
         self._stop.set()
         self._wake.set()
+
+    def rank(self, rank: int) -> None:
+        """The first standby (0) looks closely at once; one that was goes on until told again: the new one is late."""
+        closely = rank == 0 or self._was_first
+        if closely and not self.closely:
+            self.look_now()
+        self.closely, self._was_first = closely, rank == 0
 
     def look_now(self) -> None:
         """Do not wait for the next look: the role or the rank changed."""
