@@ -19,10 +19,15 @@ FIRING: Final = frozenset(
 
 
 def decide(component: Component, moment: Moment, defaults: Defaults) -> tuple[Event, ...]:
-    """The events that the record calls for at this moment, in order, with their revs; empty: nothing to commit."""
+    """The events that the record calls for at this moment, in order, with their revs; empty: nothing to commit.
+
+    A component that was heard from after the moment is judged at a later one: no verdict rests on what was not yet so.
+    """
     events: list[Event] = []
     if component.rev == 0:
         events.append(registered(component))
+    if component.last_heartbeat_ms > moment.now_ms:
+        return tuple(events)
     if component.respawn_count > component.respawns_told:
         events.append(_respawned(component, moment, component.rev + len(events) + 1))
     verdict = judge(component, moment)
@@ -52,11 +57,12 @@ def registered(component: Component, cause: str = "", policy: Policy | None = No
 def look_at_ms(component: Component, moment: Moment, defaults: Defaults) -> int:
     """The earliest later moment at which time alone could change the verdict. Right after `decide` was applied."""
     now_ms = moment.now_ms
+    if component.last_heartbeat_ms > now_ms:
+        return component.last_heartbeat_ms
     times = [_silence_ms(component, moment), _ageing_ms(component, defaults)]
     if component.status is Status.STARTING:
         times.append(component.starting_ms + component.limits.startup_ms)
-    if component.respawns:
-        times.append(component.respawns[0] + component.limits.reset_after_ms)
+    times += [at_ms + component.limits.reset_after_ms for at_ms in component.respawns]
     return min((time for time in times if time > now_ms), default=NEVER_MS)
 
 

@@ -45,9 +45,9 @@ class Verdict:
 Rule = Callable[[Component, Moment], Verdict | None]
 
 
-def goodbye(component: Component, moment: Moment) -> Verdict | None:
+def goodbye(component: Component, _: Moment) -> Verdict | None:
     """It said `stopping`: nobody waits for it until it is heard from again."""
-    if component.silence_rests and component.last_heartbeat_ms <= moment.now_ms:
+    if component.silence_rests:
         return Verdict(HealthState.UNKNOWN, "goodbye", _with_words(component, "it said goodbye"))
     return None
 
@@ -90,9 +90,9 @@ def not_observable(component: Component, moment: Moment) -> Verdict | None:
     return Verdict(HealthState.UNHEALTHY, "not_observable", reason)
 
 
-def score(component: Component, moment: Moment) -> Verdict | None:
+def score(component: Component, _: Moment) -> Verdict | None:
     """A bad score degrades at once; the band clears after enough good heartbeats (in the fold)."""
-    if not component.band or moment.now_ms < component.metrics_ms:
+    if not component.band:
         return None
     state = HealthState.DEGRADED if component.band == 1 else HealthState.UNHEALTHY
     if component.good_streak:

@@ -297,6 +297,8 @@ class Table:
         self._count_timeout(component.limits.timeout_ms, 1)
         self._refold_upto = max(self._refold_upto, mark_of(component)) if component.last_id else self._refold_upto
         self._looks.push(component, component.proof_ms + component.limits.timeout_ms)
+        if not settled(component):
+            self.changed[component.id] = None
 
     def drop(self, component_id: str) -> None:
         """Take a record out; nothing is left of it."""
@@ -359,14 +361,11 @@ class Table:
         return self._looks.next_ms()
 
     def due(self, moment: Moment) -> Iterator[Component]:
-        """Everyone whose evidence changed or whose time has come, once, with the next look arranged.
-
-        Who was heard from after the moment waits for a later one: no verdict rests on what was not yet so.
-        """
+        """Everyone whose evidence changed or whose time has come, once, with the next look arranged."""
         changed, self.changed = self.changed, {}
         for component_id in changed:
             component = self.get(component_id)
-            if component is not None and not self._is_ahead(component, moment):
+            if component is not None:
                 self.look(component, moment)
                 yield component
         while (component := self._looks.pop(moment.now_ms)) is not None:
@@ -375,18 +374,9 @@ class Table:
             if component.repeat is not None and heard_until_ms > moment.now_ms and not component.respawns:
                 self._looks.push(component, heard_until_ms)  # it beats: nothing that time could have changed
                 continue
-            if self._is_ahead(component, moment):
-                continue
             self.look(component, moment)
             if component.id not in changed:
                 yield component
-
-    def _is_ahead(self, component: Component, moment: Moment) -> bool:
-        if component.last_heartbeat_ms <= moment.now_ms:
-            return False
-        self.changed[component.id] = None
-        self._looks.push(component, component.last_heartbeat_ms)
-        return True
 
     def touched(self) -> list[Component]:
         """The records with busy fields that changed since the last call."""
