@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from healthmon.core.component import Component, HealthState
 from healthmon.core.policy import Defaults, read_policy
+from healthmon.core.score import score_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,9 +77,11 @@ def apply(component: Component, event: Event, defaults: Defaults) -> None:
         if name == "policy":
             component.policy = read_policy(value, defaults)
             component.limits = component.policy.limits(defaults, component.interval_ms)
+            component.score, component.worst_metric = score_of(component.metrics, component.limits.rows)
         elif name in SETTABLE:
             setattr(component, name, value)
-    if event.type is EventType.TRANSITION and component.state in (HealthState.DEAD, HealthState.UNKNOWN):
+    ended = event.type is EventType.TRANSITION and component.state in (HealthState.DEAD, HealthState.UNKNOWN)
+    if ended and not component.incarnation:
         # Uptime starts anew with the first heartbeat after; a follower may have folded that one already.
         component.alive_since_ms = component.last_heartbeat_ms if component.last_heartbeat_ms > event.at_ms else 0
     component.repeat = None
