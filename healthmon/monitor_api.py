@@ -234,8 +234,11 @@ class DistributedHealthMonitor:
         for component_id, upto in wrote.items():
             asked = await ask(self._client, self._keys, "sync", id=component_id, upto=upto)
             entry = asked.entry.encode()
-        while order(await call(self._client, "HGET", self._keys.cursor, "control") or b"0-0") < order(entry):
-            await anyio.sleep(0.005)  # the answer is a field in Redis, which wakes nobody
+        while True:
+            answered = await call(self._client, "HGET", self._keys.cursor, "control")
+            if order(answered or b"0-0") >= order(entry):
+                break
+            await anyio.sleep(0.005)
         events = (await EventLog(self._client, self._keys).last()).encode()
         heartbeats = self._heartbeat_at.encode()
         await self._rounds_until(

@@ -80,3 +80,24 @@ def alert_of(before: Component, after: Component, event: Event, prefix: str, sha
             "rev": event.rev,
         },
     }
+
+
+def shard_alert_of(event: Event, number: int, generation: str, prefix: str, shard: int) -> dict[str, Any]:
+    """The alert for an event of the shard itself: `number` counts those of this data set. No subject, no component."""
+    return {
+        "specversion": "1.0",
+        "id": f"{shard}//{generation}/{number}",
+        "source": f"/{prefix}/{shard}",
+        "type": f"io.healthmon.shard.{event.rule}",
+        "time": rfc3339(event.at_ms),
+        "datacontenttype": "application/json",
+        "data": {
+            "status": "firing",
+            "severity": "warning",
+            "dedup_key": f"{prefix}/{shard}/{event.rule}",
+            "summary": event.reason,
+            "reason": event.reason,
+            "replica": event.replica,
+            "epoch": event.epoch,
+        },
+    }

@@ -106,6 +106,20 @@ def _forgotten(component: Component, moment: Moment) -> Event:
     )
 
 
+def make_room(component: Component, moment: Moment) -> Event:
+    """Forget the longest gone when the table is full: a new component is worth more than a trace of an old one."""
+    gone_s = (moment.now_ms - component.since_ms) / 1000
+    return Event(
+        EventType.FORGOTTEN,
+        component.id,
+        rev=component.rev + 1,
+        born_ms=component.born_ms,
+        at_ms=moment.now_ms,
+        reason=f"{component.state} for {gone_s:.0f} s, and its place was needed (max_components)",
+        rule="room",
+    )
+
+
 def _respawned(component: Component, moment: Moment, rev: int) -> Event:
     return Event(
         EventType.RESTART,

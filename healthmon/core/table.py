@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
+from healthmon.core.admission import Admission
 from healthmon.core.blindness import CANARIES_MISSED, KEPT_MS, Blindness, canary_ms
 from healthmon.core.component import Component, valid_id
 from healthmon.core.decide import NEVER_MS, look_at_ms
@@ -18,16 +19,14 @@ from healthmon.core.event import Event, EventType, apply
 from healthmon.core.fold import fold_heartbeat, settled
 from healthmon.core.heartbeat import Heartbeat, Rejection, Unreadable
 from healthmon.core.looks import Looks
+from healthmon.core.marks import Entry, id_ms, mark, mark_of, settle
 from healthmon.core.policy import Defaults, Policy
 from healthmon.core.rules import Moment
 from healthmon.core.score import band_of, score_of
 
-Entry = tuple[bytes, list[bytes]]  # id, [name, value, …]: as the server sent it, a two-item list in fact
 REJECTIONS_KEPT: Final = 1000
 # A slice that spans less is judged for gaps by its ends: half an interval of the fastest sensible component.
 SHORT_MS: Final = 500
-# A forgotten component that goes on beating is not new; only after a minute, or as another incarnation, it is.
-FORGOTTEN_REST_MS: Final = 60_000
 
 
 class Wire(Protocol):
@@ -50,7 +49,8 @@ class Table:
         self.defaults = defaults
         self.blindness = Blindness()
         self.components: dict[str, Component] = {}
-        self.gone: dict[str, tuple[int, str]] = {}
+        self.admission = Admission(defaults)
+        self.gone = self.admission.gone
         self.era = 0
         self.seen_ms = 0
         self.observing_ms = 0
@@ -66,7 +66,6 @@ class Table:
         self._looks = Looks(self.components)
         self._refold_upto: tuple[int, int, int] = (0, 0, 0)
         self._timeouts: dict[int, int] = {}
-        self._admitted_ms: deque[int] = deque()
         self._pinned_ms = 0
 
     # -- folding ---------------------------------------------------------------------------------------------------
@@ -112,8 +111,8 @@ class Table:
     def _fold_fast(self, entries: Sequence[Entry], first_ms: int, last_ms: int) -> None:
         """The hot path: known bytes, whole or up to the metrics, whose folding can change no verdict.
 
-        A gap that may have swallowed heartbeats goes the long way. Whether it may is asked of the ends of a short slice,
-        and of each entry's own time in a long one.
+        A gap that may have swallowed heartbeats goes the long way: asked of the ends of a short slice, and of each
+        entry of a long one.
         """
         by_raw, touch, long = self._by_raw, self._touched.append, last_ms - first_ms > SHORT_MS
         for entry_id, fields in entries:
@@ -260,34 +259,17 @@ class Table:
     def _admit(self, beat: Heartbeat, entry_id: bytes, fields: list[bytes]) -> Component | None:
         """Make an unknown component known by its first heartbeat, unless the limits say no."""
         now_ms = self._arrival_ms(entry_id)
-        gone_ms, incarnation = self.gone.get(beat.id, (0, ""))
-        if gone_ms and (
-            now_ms <= gone_ms or (now_ms < gone_ms + FORGOTTEN_REST_MS and beat.incarnation == incarnation)
-        ):
+        if self.admission.rests(beat, now_ms):
             return None
-        refusal = self._refusal(now_ms)
+        refusal = self.admission.refusal(len(self.components), now_ms)
         if refusal:
             self._reject(entry_id, refusal[0], refusal[1], fields)
             return None
-        self._admitted_ms.append(now_ms)
         policy = Policy()
         component = Component(beat.id, now_ms, policy, policy.limits(self.defaults), since_ms=now_ms)
         self.put(component)
         self.changed[component.id] = None
         return component
-
-    def _refusal(self, now_ms: int) -> tuple[str, str] | None:
-        defaults = self.defaults
-        if not defaults.auto_register:
-            return "not_registered", "auto_register is off: register the component first"
-        if len(self.components) >= defaults.max_components:
-            return "too_many_components", f"there are {len(self.components)} components (max_components)"
-        most = defaults.new_components_per_minute
-        while self._admitted_ms and self._admitted_ms[0] <= now_ms - 60_000:
-            self._admitted_ms.popleft()
-        if most and len(self._admitted_ms) >= most:
-            return "too_many_new", f"{most} new components in a minute (new_components_per_minute)"
-        return None
 
     def put(self, component: Component) -> None:
         """Take a record into the table, in the place of an older one of the same id."""
@@ -387,11 +369,6 @@ class Table:
         self._touched, self._touched_ids = [], {}
         return [self.components[i] for i in ids if i in self.components]
 
-    def touch(self, components: Iterable[Component]) -> None:
-        """Say that the busy fields of these are not stored after all."""
-        for component in components:
-            self._touched_ids[component.id] = None
-
     def _count_timeout(self, timeout_ms: int, by: int) -> None:
         count = self._timeouts.get(timeout_ms, 0) + by
         if count > 0:
@@ -415,32 +392,6 @@ class Table:
         """Note a refusal until it is stored; of a flood the latest thousand are kept and the others counted."""
         self.rejections_lost += len(self.rejections) == REJECTIONS_KEPT
         self.rejections.append(rejection)
-
-
-def id_ms(entry_id: bytes) -> int:
-    """The millisecond part of a stream id."""
-    return int(entry_id.partition(b"-")[0])
-
-
-def mark(era: int, entry_id: bytes) -> tuple[int, int, int]:
-    """A place in the stream that compares across eras."""
-    ms, _, seq = entry_id.partition(b"-")
-    return era, int(ms), int(seq)
-
-
-def mark_of(component: Component) -> tuple[int, int, int]:
-    """How far the component's own entries are folded."""
-    return mark(component.era, component.last_id) if component.last_id else (0, 0, 0)
-
-
-def settle(component: Component) -> None:
-    """Count in the repetitions that the hot path only noted."""
-    if component.repeats:
-        component.total_heartbeats += component.repeats
-        component.repeats = 0
-        component.last_heartbeat_ms = max(component.last_heartbeat_ms, id_ms(component.last_id))
-        if component.metrics:
-            component.metrics_ms = component.last_heartbeat_ms
 
 
 def _claimed_id(fields: list[bytes]) -> str:

@@ -13,11 +13,12 @@ import tenacity
 from redis.asyncio import Redis
 
 from healthmon import clock
-from healthmon.core.alert import alert_of
+from healthmon.core.alert import alert_of, shard_alert_of
 from healthmon.core.component import Component
 from healthmon.core.event import Event, EventType, apply, recovered
+from healthmon.core.marks import mark_of
 from healthmon.core.rules import Moment
-from healthmon.core.table import Table, mark_of
+from healthmon.core.table import Table
 from healthmon.errors import Fenced, GenerationChanged, HealthmonError, NotPermitted
 from healthmon.monitor.leadership import Leadership
 from healthmon.settings import Settings
@@ -59,7 +60,6 @@ class Ledger:
     cursor: dict[str, str] = field(default_factory=dict)
     stored_control: bytes = b""
     guard_events: int = 0
-    transitions: list[Event] = field(default_factory=list)
     _shard_events: list[ShardEvent] = field(default_factory=list)
     _conflicts: Counter[str] = field(default_factory=Counter)
     _dirty: dict[str, None] = field(default_factory=dict)
@@ -67,19 +67,22 @@ class Ledger:
     _checkpoint_due_s: float = 0.0
     _index_due_s: float = 0.0
     _trim_due_s: float = 0.0
-    _canary_ms: int = 0
 
     # -- commits ---------------------------------------------------------------------------------------------------
 
     async def commit(self, leadership: Leadership, decisions: Sequence[Decision], moment: Moment) -> None:
         """Commit decisions, and what else waits to be stored, in calls of at most 200 changes; apply what was taken."""
-        for start in range(0, len(decisions), CHANGES_MAX):
-            part = decisions[start : start + CHANGES_MAX]
-            try:
+        gone = [(component, events[0]) for component, events in decisions if events[0].type is EventType.FORGOTTEN]
+        kept = [one for one in decisions if one[1][0].type is not EventType.FORGOTTEN]
+        try:
+            for start in range(0, len(kept), CHANGES_MAX):
+                part = kept[start : start + CHANGES_MAX]
                 await self._commit(leadership, [self._change(leadership, *one) for one in part], moment)
-            except BaseException:
-                self.table.changed.update((component.id, None) for component, _ in decisions[start:])
-                raise
+            for component, event in gone:
+                await self.forget(leadership, component, event, moment)
+        except BaseException:
+            self.table.changed.update((component.id, None) for component, _ in decisions)
+            raise
 
     async def finish(self, leadership: Leadership, moment: Moment, control: bytes) -> None:
         """The round's last call: refusals, blind time, trims, and the control cursor when it moved."""
@@ -92,22 +95,38 @@ class Ledger:
         if moved and not outcome.refused:
             self.stored_control = control
 
-    def tell(self, rule: str, reason: str, at_ms: int, leadership: Leadership, **fields: str) -> None:
-        """Have an event of the shard itself committed with the next call."""
+    def tell(
+        self,
+        rule: str,
+        reason: str,
+        at_ms: int,
+        leadership: Leadership,
+        *,
+        alert: bool = False,
+        cause: str = "",
+        **fields: str,
+    ) -> None:
+        """Have an event of the shard itself committed with the next call: an operator's when a command is the cause.
+
+        `alert`: people must know. `fields`: what `P:guard` and followers keep of it.
+        """
         self.guard_events += 1
         event = Event(
-            EventType.GUARD,
+            EventType.OPERATOR if cause else EventType.GUARD,
             "",
             rev=0,
             born_ms=0,
             at_ms=at_ms,
             reason=reason,
             rule=rule,
+            cause=cause,
             epoch=leadership.lease.epoch,
             replica=leadership.lease.replica,
             set=fields,
         )
-        self._shard_events.append(ShardEvent(event, self.guard_events, fields))
+        number, keys = self.guard_events, self.keys
+        told = shard_alert_of(event, number, leadership.generation, keys.prefix, keys.shard) if alert else None
+        self._shard_events.append(ShardEvent(event, number, fields, alert_text(told)))
 
     async def obey(
         self, leadership: Leadership, component: Component, events: tuple[Event, ...], moment: Moment
@@ -241,7 +260,6 @@ class Ledger:
     def _log(self, event: Event) -> None:
         if event.type is EventType.TRANSITION:
             logger.info("%s: %s -> %s: %s", event.id, event.source, event.target, event.reason)
-            self.transitions.append(event)
         else:
             logger.info("%s: %s: %s", event.id or "shard", event.type.value, event.reason)
 

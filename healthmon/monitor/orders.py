@@ -15,9 +15,10 @@ from healthmon.core.command import Command
 from healthmon.core.component import Component, valid_id
 from healthmon.core.decide import decide
 from healthmon.core.heartbeat import Rejection, Unreadable
+from healthmon.core.marks import Entry
 from healthmon.core.policy import Policy
 from healthmon.core.rules import Moment
-from healthmon.core.table import Entry, Table
+from healthmon.core.table import Table
 from healthmon.errors import Refused
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Ledger
@@ -121,15 +122,13 @@ class Orders:
         if self._done(asked, component):
             return
         if component is not None and component.rev == 0 and component.born_ms >= asked.ms:
-            # Its heartbeats came after the command, and were folded without its policy: begin again from the command.
-            self.table.drop(asked.id)
-            component = None
-        if component is None:
-            if len(self.table.components) >= self.table.defaults.max_components:
-                raise Refused(f"there are {len(self.table.components)} components (max_components)")
-            component = self._blank(asked)
-            self.table.put(component)
+            component = None  # its heartbeats came after, and were folded without the policy: begin from the command
+        elif component is None and len(self.table.components) >= self.table.defaults.max_components:
+            raise Refused(f"there are {len(self.table.components)} components (max_components)")
+        known, component = component, component or self._blank(asked)
         events = command.register(component, asked, self.table.defaults)
+        if known is None:
+            self.table.put(component)
         if await self.ledger.obey(leadership, component, events, moment) and component.rev == len(events):
             await self._refold(asked)
 

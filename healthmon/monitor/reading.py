@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import anyio
 
 from healthmon import clock
-from healthmon.core.table import Table, id_ms
+from healthmon.core.marks import id_ms
+from healthmon.core.table import Table
 from healthmon.errors import HealthmonError, StoreUnavailable
 from healthmon.monitor.redis_clock import RedisClock
 from healthmon.monitor.wake import Alarm

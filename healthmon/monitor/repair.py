@@ -92,7 +92,7 @@ class Repair:
         reason = f"reading fell behind: heartbeats of {(to_ms - at_ms) / 1000:.1f} s were skipped, totals are short"
         logger.error("%s", reason)
         if leadership is not None:
-            self.ledger.tell("skipped", reason, now_ms, leadership, from_ms=str(at_ms), to_ms=str(to_ms))
+            self.ledger.tell("skipped", reason, now_ms, leadership, alert=True, from_ms=str(at_ms), to_ms=str(to_ms))
 
     async def put_back(self) -> int:
         """Write back what the stored data lacks of this table. How many records were taken."""

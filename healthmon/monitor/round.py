@@ -13,9 +13,13 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from healthmon.core.decide import decide
-from healthmon.core.event import EventType
-from healthmon.core.table import Entry, Table
+from healthmon.core.admission import longest_gone
+from healthmon.core.component import Component
+from healthmon.core.decide import decide, make_room
+from healthmon.core.event import Event, EventType
+from healthmon.core.marks import Entry
+from healthmon.core.rules import Moment
+from healthmon.core.table import Table
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Decision, Ledger
 from healthmon.monitor.orders import Orders
@@ -25,6 +29,8 @@ from healthmon.store.codec import read_event, text_map
 from healthmon.store.streams import FOLLOWED, Stream, Tail, in_order, order
 
 logger = logging.getLogger("healthmon.monitor")
+# A full table refuses every new component's every heartbeat; people are told once a minute.
+TELL_EVERY_MS = 60_000
 
 
 @dataclass
@@ -38,6 +44,7 @@ class Round:
     ledger: Ledger
     repair: Repair
     leader_told: anyio.Event = field(default_factory=anyio.Event)
+    _full_told_ms: int = 0
 
     async def lead(self, leadership: Leadership) -> None:
         """One pass of the leader. Raises Fenced, GenerationChanged or StoreUnavailable: then it leads no more."""
@@ -65,7 +72,8 @@ class Round:
             if command is not None:
                 await self.orders.obey(command, leadership, self.table.moment(self.table.seen_ms))
         moment = self.table.moment(slice_.now_ms)
-        await self.ledger.commit(leadership, self._decide(slice_), moment)
+        await self.ledger.commit(leadership, self._decide(moment), moment)
+        await self._make_room(leadership, moment)
         answered = await self.orders.answer_syncs(leadership)
         await self.ledger.finish(leadership, moment, answered)
         await self.repair.mend(leadership, slice_)
@@ -105,7 +113,32 @@ class Round:
             self.tail.at.update(at)
             raise
 
-    def _decide(self, slice_: Slice) -> list[Decision]:
-        moment = self.table.moment(slice_.now_ms)
+    def _decide(self, moment: Moment) -> list[Decision]:
         judged = ((component, decide(component, moment, self.table.defaults)) for component in self.table.due(moment))
+        if logger.isEnabledFor(logging.DEBUG):
+            judged = (_told(component, events, moment) for component, events in judged)
         return [(component, events) for component, events in judged if events]
+
+    async def _make_room(self, leadership: Leadership, moment: Moment) -> None:
+        """When a new component was refused because the table is full: the longest gone goes, and people are told."""
+        admission = self.table.admission
+        if not admission.wants_room:
+            return
+        admission.wants_room = False
+        gone = longest_gone(self.table.components.values())
+        if gone is not None:
+            await self.ledger.forget(leadership, gone, make_room(gone, moment), moment)
+        elif moment.now_ms - self._full_told_ms >= TELL_EVERY_MS:
+            self._full_told_ms = moment.now_ms
+            reason = f"new components are refused: there are {len(self.table.components)} (max_components)"
+            self.ledger.tell("too_many_components", reason, moment.now_ms, leadership, alert=True)
+
+
+def _told(component: Component, events: tuple[Event, ...], moment: Moment) -> Decision:
+    """The specification's debug lines."""
+    logger.debug("Checking health for component: %s", component.id)
+    if component.last_heartbeat_ms:
+        logger.debug("Last heartbeat: %.1f seconds ago", (moment.now_ms - component.last_heartbeat_ms) / 1000)
+    state = next((event.target for event in reversed(events) if event.target), component.state.value)
+    logger.debug("Health state: %s (score: %.2f)", state.upper(), component.score)
+    return component, events

@@ -19,32 +19,37 @@ class Alarm:
         self._tail = tail
         self._at_s = 0.0
         self._sleeps_until_s = 0.0
+        self._rung = False
         self._earlier = anyio.Event()
 
     def set(self, at_s: float) -> None:
         """Ring at this local moment, whatever was set before."""
-        self._at_s = at_s
-        if at_s < self._sleeps_until_s:
+        self._at_s = 0.0 if self._rung else at_s
+        if self._at_s < self._sleeps_until_s:
             self._earlier.set()
 
     def ring(self) -> None:
-        """Ring now."""
-        self.set(clock.monotonic_s())
+        """End the read that blocks now, or else the next one: what there is to say must not wait for its end."""
+        self._rung = True
+        self.set(0.0)
 
     async def run(self) -> None:
         """Ring until cancelled."""
         while True:
             now_s = clock.monotonic_s()
             if self._tail.blocked and self._at_s <= now_s:
-                self._at_s = now_s + await self._wake()
+                self._rung, self._at_s = False, now_s + IDLE_S  # the reader may set another before the answer is here
+                if not await self._wake():
+                    self._at_s = min(self._at_s, now_s + AGAIN_S)
+                now_s = clock.monotonic_s()
             self._sleeps_until_s = self._at_s if self._at_s > now_s else now_s + IDLE_S
             with anyio.move_on_after(self._sleeps_until_s - now_s):
                 await self._earlier.wait()
             self._earlier = anyio.Event()
 
-    async def _wake(self) -> float:
-        """Wake the reader; in how many seconds to try again if it should sleep on."""
+    async def _wake(self) -> bool:
+        """Wake the reader. False when it had not begun to sleep: to be tried again."""
         try:
-            return IDLE_S if await self._tail.wake() else AGAIN_S
+            return await self._tail.wake()
         except StoreUnavailable:
-            return IDLE_S
+            return True

@@ -20,9 +20,9 @@ from healthmon.core.component import Component, HealthState, Status
 from healthmon.core.decide import shown_score
 from healthmon.core.event import Event, EventType
 from healthmon.core.heartbeat import CUSTOM, PAYLOAD_MAX, STANDARD_METRICS, Heartbeat, Unreadable, read_heartbeat
+from healthmon.core.marks import settle
 from healthmon.core.policy import Defaults, read_policy
 from healthmon.core.score import SILENT_SCORES, score_of
-from healthmon.core.table import settle
 
 # What else the rules need, kept in the hash's one JSON field `memory`.
 MEMORY: Final = (
@@ -258,9 +258,9 @@ def _rescore(component: Component) -> None:
 
 def _object(text: str) -> dict[str, Any]:
     value = json.loads(text or "{}")
-    if not isinstance(value, dict):
-        raise ValueError(f"{text[:64]!r} is no JSON object")
-    return value
+    if isinstance(value, dict):
+        return value
+    raise ValueError(f"{text[:64]!r} is no JSON object")
 
 
 def _like(known: object, value: object) -> object:

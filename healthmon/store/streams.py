@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from healthmon.core.table import Entry
+from healthmon.core.marks import Entry
 from healthmon.store.calls import call, first_id, open_raw
 from healthmon.store.keys import Keys
 

@@ -1,0 +1,36 @@
+"""Places in the heartbeat stream, and how far a component's own entries are counted up to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from healthmon.core.component import Component
+
+Entry = tuple[bytes, list[bytes]]  # id, [name, value, …]: as the server sent it, a two-item list in fact
+
+
+def id_ms(entry_id: bytes) -> int:
+    """The millisecond part of a stream id."""
+    return int(entry_id.partition(b"-")[0])
+
+
+def mark(era: int, entry_id: bytes) -> tuple[int, int, int]:
+    """A place in the stream that compares across eras."""
+    ms, _, seq = entry_id.partition(b"-")
+    return era, int(ms), int(seq)
+
+
+def mark_of(component: Component) -> tuple[int, int, int]:
+    """How far the component's own entries are folded."""
+    return mark(component.era, component.last_id) if component.last_id else (0, 0, 0)
+
+
+def settle(component: Component) -> None:
+    """Count in the repetitions that the hot path only noted."""
+    if component.repeats:
+        component.total_heartbeats += component.repeats
+        component.repeats = 0
+        component.last_heartbeat_ms = max(component.last_heartbeat_ms, id_ms(component.last_id))
+        if component.metrics:
+            component.metrics_ms = component.last_heartbeat_ms
