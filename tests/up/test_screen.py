@@ -1,0 +1,99 @@
+"""The lines on the screen of `up`."""
+
+from __future__ import annotations
+
+import pytest
+
+from healthmon.store.keys import Keys
+from healthmon.store.reading import StreamEntry
+from healthmon.up.advice import to_try
+from healthmon.up.household import how_ended, pause_s, read_log
+from healthmon.up.screen import Screen
+from healthmon.views.terminal import Terminal
+
+TRANSITION = {
+    "type": "transition",
+    "id": "worker-1",
+    "from": "degraded",
+    "to": "unhealthy",
+    "reason": "no heartbeat for 4.0 s (unhealthy after 4 s)",
+    "at": "2026-11-23T19:31:02.114Z",
+}
+
+
+def told(capsys: pytest.CaptureFixture[str], terminal: Terminal, **fields: str) -> str:
+    Screen(terminal).tell(StreamEntry("1795462262114-0", fields), {"mon-1": 4711})
+    line = capsys.readouterr().out
+    assert line.endswith("\n")
+    return line[:-1]
+
+
+def test_a_transition_is_one_line_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    line = told(capsys, Terminal(), **TRANSITION)
+    assert line[8:] == " # worker-1     degraded -> unhealthy: no heartbeat for 4.0 s (unhealthy after 4 s)"
+
+
+def test_a_line_that_is_too_long_loses_the_brackets_first(capsys: pytest.CaptureFixture[str]) -> None:
+    line = told(capsys, Terminal(width=80), **TRANSITION)
+    assert line.endswith("unhealthy: no heartbeat for 4.0 s")
+    line = told(capsys, Terminal(width=80), **TRANSITION | {"reason": "it says failing: " + "x" * 90})
+    assert len(line) == 80
+    assert line.endswith("xxx...")
+
+
+def test_a_new_leader_is_told_with_its_pid(capsys: pytest.CaptureFixture[str]) -> None:
+    line = told(capsys, Terminal(), type="leader", replica="mon-1", epoch="7", reason="no replica held the lease")
+    assert line[8:] == " - mon-1        leads (pid 4711): no replica held the lease"
+
+
+def test_what_strangers_wrote_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    line = told(capsys, Terminal(), **TRANSITION | {"id": "a\x1b[2J", "reason": "b\nc"})
+    assert line.isprintable()
+
+
+def test_every_line_of_advice_fits_80_columns() -> None:
+    for components in ((), ("j_prime",)):
+        lines = to_try(
+            "redis://127.0.0.1:65535/0", Keys(), "mon-1", 4_194_304, components, left=True, command="healthmon"
+        )
+        assert max(len(line) for line in lines) <= 80
+        assert any("kill -9 4194304" in line for line in lines)
+        assert any("redis-cli -p 65535 HGETALL 'healthmon:{0}:counts'" in line for line in lines)
+
+
+def test_advice_names_the_server_where_it_would_not_be_found() -> None:
+    url = "redis://127.0.0.1:7001/0"
+    lines = to_try(url, Keys(), "mon-1", 1, (), left=False, command="healthmon")
+    assert f"  healthmon status --redis-url {url}" in "\n".join(lines)
+
+
+def test_a_child_that_ends_at_once_is_started_again_ever_more_slowly() -> None:
+    pauses = [pause_s(quick) for quick in range(100)]
+    assert pauses[:4] == [0.5, 1.0, 2.0, 4.0]
+    assert max(pauses) == 30.0
+
+
+def test_an_exit_code_is_told_as_what_happened() -> None:
+    assert how_ended(-9) == "was ended by SIGKILL (kill -9)"
+    assert how_ended(-15) == "was ended by SIGTERM"
+    assert how_ended(3) == "ended with exit code 3"
+    assert how_ended(-250) == "was ended by signal 250"
+
+
+@pytest.mark.parametrize(
+    ("line", "serious", "text"),
+    [
+        ('{"level": "WARNING", "message": "slow"}', True, "warning: slow"),
+        ('{"level": "INFO", "message": "leading"}', False, "leading"),
+        (
+            '{"level": "ERROR", "message": "bad", "exception": "Traceback\\n  x\\nValueError: y"}',
+            True,
+            "error: bad (ValueError: y)",
+        ),
+        ("Traceback (most recent call last):", True, "Traceback (most recent call last):"),
+        ("[1]", True, "[1]"),
+        ('{"level": 3}', True, '{"level": 3}'),
+    ],
+)
+def test_what_a_child_writes_is_a_log_line_or_taken_as_it_is(line: str, serious: bool, text: str) -> None:
+    assert read_log(line) == (serious, text)
