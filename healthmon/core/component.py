@@ -150,6 +150,11 @@ class Component:
         return self.status is Status.STOPPING and not self.policy.always_expected
 
     @property
+    def expected_interval_ms(self) -> int:
+        """The pace of its heartbeats by which missed ones are counted: announced, else the policy's, else unknown, 0."""
+        return self.interval_ms or self.policy.interval_ms
+
+    @property
     def proof_ms(self) -> int:
         """The moment from which silence is measured: the last heartbeat, or the end of the time given to start."""
         return self.last_heartbeat_ms or self.born_ms + self.limits.startup_ms

@@ -73,11 +73,9 @@ def _fold_incarnation(component: Component, beat: Heartbeat, arrival_ms: int, bl
     if respawned:
         component.alive_since_ms = arrival_ms
         component.incarnation = beat.incarnation
-    elif component.last_heartbeat_ms and component.interval_ms:
+    elif component.last_heartbeat_ms:
         gap_ms = arrival_ms - component.last_heartbeat_ms
-        component.missed_heartbeats += missed_in(
-            gap_ms, blind_ms, component.policy.interval_ms or component.interval_ms
-        )
+        component.missed_heartbeats += missed_in(gap_ms, blind_ms, component.expected_interval_ms)
 
 
 def _fold_identity(component: Component, beat: Heartbeat, defaults: Defaults) -> None:

@@ -250,7 +250,7 @@ class Table:
         repeats = settled(component) and (bool(beat.metrics) or not component.metrics) and not beat.sent_ms
         component.repeat = fields if repeats else None
         component.prefix = self._wire.prefix(fields) if repeats and beat.metrics else b""
-        interval_ms = component.policy.interval_ms or component.interval_ms
+        interval_ms = component.expected_interval_ms
         component.late_ms = interval_ms * 3 // 2 if interval_ms else NEVER_MS
         component.late_after_ms = component.last_heartbeat_ms + component.late_ms
 
