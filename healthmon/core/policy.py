@@ -87,10 +87,13 @@ class Policy:
         """The limits that follow. `interval_ms` is the announced one, 0 when none was; the policy's own comes first."""
         paced = self.interval_ms or min(interval_ms, INTERVAL_MS_MAX)
         floors = [paced * times for times in STAGE_INTERVALS]
+        # A long interval puts an earlier stage off at most until a later one that the policy sets: the stages rise.
+        dead_ms = _or(self.dead_threshold, max(defaults.dead_threshold_ms, floors[2]))
+        degraded_ms = _or(self.degraded_threshold, max(defaults.degraded_threshold_ms, min(floors[1], dead_ms)))
         return Limits(
-            timeout_ms=_or(self.heartbeat_timeout, max(defaults.heartbeat_timeout_ms, floors[0])),
-            degraded_ms=_or(self.degraded_threshold, max(defaults.degraded_threshold_ms, floors[1])),
-            dead_ms=_or(self.dead_threshold, max(defaults.dead_threshold_ms, floors[2])),
+            timeout_ms=_or(self.heartbeat_timeout, max(defaults.heartbeat_timeout_ms, min(floors[0], degraded_ms))),
+            degraded_ms=degraded_ms,
+            dead_ms=dead_ms,
             startup_ms=_or(self.startup_timeout, defaults.startup_timeout_ms),
             recovery_heartbeats=self.recovery_heartbeats or defaults.recovery_heartbeats,
             crash_loop=int(self.restart.get("max_retries", defaults.max_retries)),
