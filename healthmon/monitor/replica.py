@@ -157,6 +157,7 @@ class Replica:
         recovering = won.founded and bool(parts.table.components)
         parts.repair.epoch_floor = won.lease.epoch
         parts.repair.generation = won.generation
+        await self._be_hot()
         if won.era > parts.table.era:
             parts.table.begin_era(won.era)
         if won.founded:
@@ -237,8 +238,13 @@ class Replica:
         stored = await load(parts.plain, parts.keys, parts.table.defaults)
         self._take(stored)
         await parts.repair.look_for_gap()
-        await parts.alive.become_hot()
+        await self._be_hot()
         self.loaded.set()
+
+    async def _be_hot(self) -> None:
+        """Be seen to hold a table, once there is a data set that it belongs to."""
+        if self.parts.repair.generation:
+            await self.parts.alive.become_hot()
 
     def _take(self, stored: Stored) -> None:
         parts = self.parts
@@ -251,7 +257,8 @@ class Replica:
         table.observing_ms = int(stored.guard.get("observing_ms", 0))
         era, _, heartbeats = stored.cursor.get("heartbeats", "0:0-0").partition(":")
         table.era = max(int(era), int(stored.cursor.get("era", 0)))
-        table.seen_ms = int(heartbeats.partition("-")[0])
+        # The stream may have ended ahead of the clock; what comes at the right time is still to be seen.
+        table.seen_ms = min(int(heartbeats.partition("-")[0]), round(parts.time.now_ms()))
         parts.tail.at["heartbeats"] = heartbeats.encode()
         parts.tail.at["control"] = stored.cursor.get("control", "0-0").encode()
         parts.tail.at["events"] = stored.events_at
@@ -350,6 +357,7 @@ class Replica:
             "components": str(len(parts.table.components)),
         }
         await announcer.announce(now_ms, said)
+        await self._be_hot()
         parts.watch.rank(standby_rank(self.settings.replica_id, announcer.live, announcer.leader))
         if leadership is not None and parts.table.canary_ms != self._canary_ms:
             self._canary_ms = parts.table.canary_ms
