@@ -88,7 +88,7 @@ def _built(name: str) -> Callable[..., Any]:
 
     module = import_module(f"healthmon.cli.{name.replace('-', '_')}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    settings = {"help_option_names": ["-h", "--help"]}
+    settings = {"help_option_names": ["--help", "-h"]}
     app.command(context_settings=settings)(_ending(getattr(module, name.replace("-", "_"))))
     return app
 

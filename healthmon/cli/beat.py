@@ -14,9 +14,7 @@ from healthmon.errors import ConfigurationError
 def beat(
     component_id: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[ID]", help="Id of the component; HEALTH_COMPONENT_ID unless given.", show_default=False
-        ),
+        typer.Argument(metavar="ID", help="Id of the component; HEALTH_COMPONENT_ID unless given.", show_default=False),
     ] = None,
     *,
     every: Annotated[

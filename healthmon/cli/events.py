@@ -74,7 +74,7 @@ def events(
     event_type: Annotated[
         str, typer.Option("--type", metavar="TYPE[,TYPE]", help="Only of these types.", show_default=False)
     ] = "",
-    limit: Annotated[int, typer.Option(min=0, help="How many of the latest without --since.")] = _LATEST,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="How many of the latest without --since.")] = _LATEST,
     output: Output = Form.TABLE,
     redis_url: RedisUrl = None,
     prefix: Prefix = None,

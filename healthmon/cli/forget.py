@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from healthmon.cli.options import By, DryRun, Form, Output, Prefix, Reason, RedisUrl
+from healthmon.cli.options import By, DryRun, Form, Output, Prefix, Reason, RedisUrl, Wait
 from healthmon.cli.order import Order, order_of
 from healthmon.cli.output import is_for_people, say, say_all, tell
 from healthmon.cli.session import Session, Where, run, session
 from healthmon.errors import ConfigurationError, NoLeader
-from healthmon.store.asking import ask, wait_for
+from healthmon.store.asking import ANSWER_S, ask, wait_for
 from healthmon.views.states import word_of
 from healthmon.views.words import plural
 
@@ -21,21 +21,22 @@ if TYPE_CHECKING:
 
 
 def forget(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of the components.", show_default=False)],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Ids of the components.", show_default=False)],
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     by: By = None,
     reason: Reason = "",
+    wait: Wait = ANSWER_S,
     dry_run: DryRun = False,
     output: Output = Form.TABLE,
     redis_url: RedisUrl = None,
     prefix: Prefix = None,
 ) -> None:
-    """Remove components with their history, and wait until they are gone, at most 5 s each.
+    """Remove components with their history, and wait until they are gone.
 
     There is no undo, but one that goes on sending registers itself anew after a minute.
     """
-    order = order_of(by, reason, dry_run=dry_run)
+    order = order_of(by, reason, wait, dry_run=dry_run)
     run(_forget, list(dict.fromkeys(ids)), yes, order, output, Where(redis_url, prefix))
 
 
@@ -64,7 +65,7 @@ async def _forget_one(here: Session, component_id: str, order: Order) -> None:
     def is_gone(entry: StreamEntry) -> bool:
         return entry.fields.get("type") == "forgotten" and entry.fields.get("id") == component_id
 
-    await wait_for(here.client, here.keys, asked, is_gone)
+    await wait_for(here.client, here.keys, asked, is_gone, order.wait_s)
 
 
 def _confirm(records: list[Record]) -> None:

@@ -20,7 +20,7 @@ class Form(StrEnum):
 
 Output = Annotated[
     Form,
-    typer.Option("-o", "--output", help="Form of the output; json and jsonl keep their names over all versions."),
+    typer.Option("-o", "--output", help="Form of the output."),
 ]
 RedisUrl = Annotated[
     str | None,
@@ -33,4 +33,5 @@ Prefix = Annotated[
 ComponentId = Annotated[str, typer.Argument(metavar="ID", help="Id of the component.", show_default=False)]
 By = Annotated[str | None, typer.Option(metavar="NAME", help="Who asks; your login name unless given.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the event that tells of it.", show_default=False)]
+Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the answer at most.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]

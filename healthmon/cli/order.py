@@ -8,16 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Order:
-    """Who asks, why, and whether only to say what would be done."""
+    """Who asks, why, how long to wait for the answer, and whether only to say what would be done."""
 
     by: str
     reason: str
+    wait_s: float
     dry_run: bool
 
 
-def order_of(by: str | None, reason: str, *, dry_run: bool) -> Order:
+def order_of(by: str | None, reason: str, wait_s: float, *, dry_run: bool) -> Order:
     """The order that the options say; who gives it is the login name unless told."""
-    return Order(_login_name() if by is None else by, reason, dry_run)
+    return Order(_login_name() if by is None else by, reason, wait_s, dry_run)
 
 
 def _login_name() -> str:

@@ -18,7 +18,7 @@ from healthmon.views.words import plural
 
 def status(
     output: Output = Form.TABLE,
-    limit: Annotated[int, typer.Option(min=0, help="Problems to show at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="Problems to show at most.")] = 20,
     redis_url: RedisUrl = None,
     prefix: Prefix = None,
 ) -> None:

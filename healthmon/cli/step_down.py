@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from healthmon.cli.options import By, DryRun, Form, Output, Prefix, Reason, RedisUrl
+from healthmon.cli.options import By, DryRun, Form, Output, Prefix, Reason, RedisUrl, Wait
 from healthmon.cli.order import Order, order_of
 from healthmon.cli.output import is_for_people, say, say_one
 from healthmon.cli.session import Session, Where, run, session
 from healthmon.errors import HealthmonError, NoLeader
-from healthmon.store.asking import ask, wait_for
+from healthmon.store.asking import ANSWER_S, ask, wait_for
 
 if TYPE_CHECKING:
     from healthmon.core.lease import Lease
@@ -22,20 +22,23 @@ def step_down(
     *,
     epoch: Annotated[
         int | None,
-        typer.Option(min=1, help="The epoch to end; the current one unless given.", show_default=False),
+        typer.Option(
+            min=1, metavar="EPOCH", help="The epoch to end; the current one unless given.", show_default=False
+        ),
     ] = None,
     by: By = None,
     reason: Reason = "",
+    wait: Wait = ANSWER_S,
     dry_run: DryRun = False,
     output: Output = Form.TABLE,
     redis_url: RedisUrl = None,
     prefix: Prefix = None,
 ) -> None:
-    """Have the leader give up the lease, and wait at most 5 s until another epoch leads.
+    """Have the leader give up the lease, and wait until another epoch leads.
 
     The same replica may lead again, when it is the only one. Without a leader the exit code is 6.
     """
-    run(_step_down, epoch, order_of(by, reason, dry_run=dry_run), output, Where(redis_url, prefix))
+    run(_step_down, epoch, order_of(by, reason, wait, dry_run=dry_run), output, Where(redis_url, prefix))
 
 
 async def _step_down(epoch: int | None, order: Order, form: Form, where: Where) -> None:
@@ -49,7 +52,7 @@ async def _step_down(epoch: int | None, order: Order, form: Form, where: Where) 
         def another_leads(entry: StreamEntry) -> bool:
             return entry.fields.get("type") == "leader" and entry.fields.get("epoch") != str(lease.epoch)
 
-        answer = (await wait_for(here.client, here.keys, asked, another_leads)).fields
+        answer = (await wait_for(here.client, here.keys, asked, another_leads, order.wait_s)).fields
         now = f"{answer.get('replica')} leads with epoch {answer.get('epoch')}"
         _tell(form, lease, f"{now}; it was {lease.replica} with {lease.epoch}", answer)
 

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from healthmon.core.blindness import Blindness
 from healthmon.errors import HealthmonError
 from healthmon.store.calls import call
-from healthmon.store.client import store_errors
+from healthmon.store.client import as_healthmon_error, store_errors
 from healthmon.store.codec import text_map
 from healthmon.store.keys import REJECTED_MAX, Keys
 
@@ -96,6 +96,8 @@ class Reader:
                 replies = await pipeline.execute(raise_on_error=False)
             for one, reply in zip(chunk, replies, strict=True):
                 if isinstance(reply, Exception):
+                    if not str(reply).startswith("WRONGTYPE"):
+                        raise as_healthmon_error(reply) from reply
                     found.append({"id": one, "state": "", "reason": WRONG_TYPE.format(id=one)})
                 else:
                     found.append({"id": one, **text_map(reply)} if reply else {})

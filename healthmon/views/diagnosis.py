@@ -161,7 +161,8 @@ def judge_refusals(refusals: Refusals) -> Finding:
     """What the senders should change."""
     if not refusals.counts:
         return Finding("refused", "ok", "nothing in the last hour")
-    told = ", ".join(f"{number(count)} {reason}" for reason, count in refusals.counts.most_common())
+    most_first = sorted(refusals.counts.items(), key=lambda one: (-one[1], one[0]))
+    told = ", ".join(f"{number(count)} {reason}" for reason, count in most_first)
     more = "" if refusals.all_kept else " and more"
     fact = f"in the last hour {told}{more}"
     return Finding("refused", "warning", fact, "`healthmon why ID`, or read the rejected stream: `healthmon keys`")

@@ -21,9 +21,7 @@ _ASCII: Final = str.maketrans(
 )
 _NO_LOCALE: Final = ("", "C", "POSIX")
 _COERCED: Final = ("C.UTF-8", "C.utf8", "UTF-8")
-# A column before the last one may take this share of a narrow terminal.
-_SHARE: Final = 3
-_LEAST: Final = 16
+_LEAST: Final = 6  # no column gets narrower
 # A last column with less room than this goes under its line instead.
 _LAST_LEAST: Final = 24
 _WRAP_LEAST: Final = 12
@@ -100,15 +98,14 @@ class Terminal:
         stacked = under and self.width > 0 and left < min(_LAST_LEAST, longest)
         needed = sum(widths) + 2 * (len(widths) - 1) + (0 if under else _WRAP_LEAST)
         if self.width and needed > self.width:
-            most = max(self.width // _SHARE, _LEAST)
-            widths = [min(width, most) for width in widths]
+            widths = self._narrowed(widths, self.width - (0 if stacked else _WRAP_LEAST + 2))
             left = max(self.width - sum(width + 2 for width in widths), _WRAP_LEAST)
         lines: list[str] = []
         for n, row in enumerate(cells):
             lines.append("  ".join(self._padded(row[at], width) for at, width in zip(used, widths, strict=True)))
             if not stacked:
                 cell = row[last]
-                lines[-1] += "  " + self.paint(Cell(self._cut(cell.text, left), cell.tone, cell.weight))
+                lines[-1] += "  " * bool(widths) + self.paint(Cell(self._cut(cell.text, left), cell.tone, cell.weight))
             elif n or not head:
                 lines += [" " * _UNDER + line for line in self._wrapped(row[last].text, self.width - _UNDER) if line]
         return [line.rstrip() for line in lines]
@@ -128,6 +125,13 @@ class Terminal:
         first, *rest = self._wrapped(words, self.width - indent)
         line = "  ".join([*(self.paint(cell) for cell in head), first])
         return [line.rstrip(), *(" " * indent + each for each in rest)]
+
+    def _narrowed(self, widths: Sequence[int], room: int) -> list[int]:
+        """The widths with the widest made narrower until all have room."""
+        narrowed = list(widths)
+        while narrowed and sum(narrowed) + 2 * (len(narrowed) - 1) > room and max(narrowed) > _LEAST:
+            narrowed[narrowed.index(max(narrowed))] -= 1
+        return narrowed
 
     def _padded(self, cell: Cell, width: int) -> str:
         text = self._cut(cell.text, width)

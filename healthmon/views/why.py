@@ -310,7 +310,7 @@ def _next(why: Why, zone: tzinfo | None) -> str:
     parts = []
     if downward:
         first, last = downward[0], downward[-1]
-        parts.append(f"{_step(why, first, zone)} {first.condition}")
+        parts.append(_step(why, first, zone) + (f" {first.condition}" if first.at_ms >= why.now_ms else ""))
         if last is not first:
             parts.append(_step(why, last, zone))
     if not downward and upward:
@@ -324,4 +324,4 @@ def _step(why: Why, step: Step, zone: tzinfo | None) -> str:
     word, at = word_of(step.state), moment(step.at_ms, why.now_ms, zone)
     if step.at_ms >= why.now_ms:
         return f"{word} at {at}"
-    return f"{word} is due since {at}" if why.led else f"{word} is due since {at}, but nobody leads,"
+    return f"{word} is due since {at}" if why.led else f"{word} is due since {at}, but nobody leads"
