@@ -383,7 +383,7 @@ class Table:
         known = self.get(claimed)
         if known is not None and reason != "dropped_metrics" and mark(self.era, entry_id) > mark_of(known):
             known.refused_heartbeats += 1
-            known.last_id = entry_id
+            known.last_id, known.era = entry_id, self.era
             self._touched_ids[known.id] = None
         payload = b" ".join(fields)[:1024]
         self.reject(Rejection(entry_id.decode(), reason, detail, claimed if valid_id(claimed) else "", payload))
