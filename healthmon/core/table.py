@@ -305,8 +305,9 @@ class Table:
         """Apply a committed event. False when it does not follow on the record: read that one back from its hash."""
         component = self.get(event.id)
         if event.type is EventType.FORGOTTEN:
-            if component is not None and component.born_ms == event.born_ms:
-                self.gone[event.id] = (event.at_ms, component.incarnation)
+            if component is None or component.born_ms == event.born_ms:
+                known = component.incarnation if component is not None else ""
+                self.gone[event.id] = (event.at_ms, str(event.set.get("incarnation", known)))
                 self.drop(event.id)
             return True
         if component is None:
