@@ -18,7 +18,7 @@ from healthmon.store.scripts import Scripts
 
 def main() -> None:
     settings = load_settings()
-    set_up("debug", "text")
+    set_up("info", "text")
     folder = os.environ.get("VERBS_FROM")
     if not folder:
         return run_monitor(settings)

@@ -53,6 +53,8 @@ class Campaign:
 
     def leader_is_dead(self, value: str) -> None:
         """The watch saw this lease's holder gone, or no lease at all ("")."""
+        if value:
+            logger.info("the process that holds the lease is gone: %s", value)
         self._dead = value
         self._ask.set()
 
