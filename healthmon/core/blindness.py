@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CANARY_MS_MAX: Final = 1000
 CANARY_MS_MIN: Final = 5
@@ -31,6 +34,16 @@ def canary_ms(shortest_timeout_ms: int | None) -> int:
     if shortest_timeout_ms is None:
         return CANARY_MS_MAX
     return max(CANARY_MS_MIN, min(CANARY_MS_MAX, shortest_timeout_ms // 6))
+
+
+def gaps_in(times_ms: Iterable[int], before_ms: int, limit_ms: int) -> list[int]:
+    """The places of those times before which nothing came for longer than the limit."""
+    gaps = []
+    for place, at_ms in enumerate(times_ms):
+        if at_ms - before_ms > limit_ms:
+            gaps.append(place)
+        before_ms = max(before_ms, at_ms)
+    return gaps
 
 
 @dataclass(slots=True)

@@ -151,7 +151,7 @@ class Component:
 
     @property
     def expected_interval_ms(self) -> int:
-        """The pace of its heartbeats by which missed ones are counted: announced, else the policy's, else unknown, 0."""
+        """The pace by which missed heartbeats are counted: announced, else the policy's, else 0: none are."""
         return self.interval_ms or self.policy.interval_ms
 
     @property

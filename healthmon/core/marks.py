@@ -1,4 +1,4 @@
-"""Places in the heartbeat stream, and how far a component's own entries are counted up to them."""
+"""Entries and places in the heartbeat stream, and how far a component's own entries are counted up to them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ def mark(era: int, entry_id: bytes) -> tuple[int, int, int]:
 def mark_of(component: Component) -> tuple[int, int, int]:
     """How far the component's own entries are folded."""
     return mark(component.era, component.last_id) if component.last_id else (0, 0, 0)
+
+
+def claimed_id(fields: list[bytes]) -> str:
+    """The id that an entry gives in plain text, whatever else is wrong with it."""
+    said = dict(zip(fields[::2], fields[1::2], strict=False))
+    return said.get(b"id", b"").decode("ascii", "replace")
 
 
 def settle(component: Component) -> None:

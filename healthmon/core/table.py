@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from healthmon.core.admission import Admission
-from healthmon.core.blindness import CANARIES_MISSED, KEPT_MS, Blindness, canary_ms
+from healthmon.core.blindness import CANARIES_MISSED, KEPT_MS, Blindness, canary_ms, gaps_in
 from healthmon.core.component import Component, valid_id
 from healthmon.core.decide import NEVER_MS, look_at_ms
 from healthmon.core.event import Event, EventType, apply
 from healthmon.core.fold import fold_heartbeat, settled
 from healthmon.core.heartbeat import Heartbeat, Rejection, Unreadable
 from healthmon.core.looks import Looks
-from healthmon.core.marks import Entry, id_ms, mark, mark_of, settle
+from healthmon.core.marks import Entry, claimed_id, id_ms, mark, mark_of, settle
 from healthmon.core.policy import Defaults, Policy
 from healthmon.core.rules import Moment
 from healthmon.core.score import band_of, score_of
@@ -188,13 +188,7 @@ class Table:
         limit_ms = CANARIES_MISSED * min(self.canary_ms, canary_ms(self.defaults.heartbeat_timeout_ms))
         if last_ms - before_ms <= limit_ms:
             return []
-        gaps = []
-        for index, (entry_id, _) in enumerate(entries):
-            at_ms = self._arrival_ms(entry_id)
-            if at_ms - before_ms > limit_ms:
-                gaps.append(index)
-            before_ms = max(before_ms, at_ms)
-        return gaps
+        return gaps_in((self._arrival_ms(entry_id) for entry_id, _ in entries), before_ms, limit_ms)
 
     def _judge_gap(self, entry: Entry) -> None:
         """By the pace of canaries that the entries before the gap have set, so that slicing changes nothing."""
@@ -383,7 +377,7 @@ class Table:
     # -- refusals --------------------------------------------------------------------------------------------------
 
     def _reject(self, entry_id: bytes, reason: str, detail: str, fields: list[bytes], component_id: str = "") -> None:
-        claimed = component_id or _claimed_id(fields)
+        claimed = component_id or claimed_id(fields)
         known = self.get(claimed)
         if known is not None and reason != "dropped_metrics" and mark(self.era, entry_id) > mark_of(known):
             known.refused_heartbeats += 1
@@ -396,8 +390,3 @@ class Table:
         """Note a refusal until it is stored; of a flood the latest thousand are kept and the others counted."""
         self.rejections_lost += len(self.rejections) == REJECTIONS_KEPT
         self.rejections.append(rejection)
-
-
-def _claimed_id(fields: list[bytes]) -> str:
-    said = dict(zip(fields[::2], fields[1::2], strict=False))
-    return said.get(b"id", b"").decode("ascii", "replace")
