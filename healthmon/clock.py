@@ -16,3 +16,8 @@ def monotonic_s() -> float:
 def unix_s() -> float:
     """Seconds since 1970 by this machine's calendar: for display and for reporting skew, never for judging silence."""
     return time.time()
+
+
+def cpu_s() -> float:
+    """Seconds of processor time that this process has used so far: for measuring what work costs."""
+    return time.process_time()

@@ -6,6 +6,7 @@ them; nothing is made of them here but their order.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -143,14 +144,21 @@ class Tail:
         read.full = bool(ends) or len(read.events) >= COUNT
         if ends:
             end = min(map(order, ends))
-            read.heartbeats = [entry for entry in read.heartbeats if order(entry[0]) <= end]
-            read.control = [entry for entry in read.control if order(entry[0]) <= end]
+            read.heartbeats = _upto(read.heartbeats, end)
+            read.control = _upto(read.control, end)
 
 
 def order(entry_id: bytes) -> tuple[int, int]:
     """A stream id as numbers, for comparing."""
     ms, _, seq = entry_id.partition(b"-")
     return int(ms), int(seq or 0)
+
+
+def _upto(entries: list[Entry], end: tuple[int, int]) -> list[Entry]:
+    """The entries whose ids are not beyond the end; most often all, which costs one look."""
+    if not entries or order(entries[-1][0]) <= end:
+        return entries
+    return entries[: bisect_right(entries, end, key=lambda entry: order(entry[0]))]
 
 
 def in_order(read: Read) -> Iterator[tuple[list[Entry], Entry | None]]:
