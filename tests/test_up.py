@@ -209,7 +209,7 @@ async def test_a_busy_port_is_refused_in_one_sentence(up: Callable[..., Up]) -> 
 
 async def test_a_server_that_is_killed_ends_it_with_a_sentence(up: Callable[..., Up]) -> None:
     it = up("--replicas", "1")
-    await it.says(r"a server at")
+    await it.says(r"healthmon \S+ at redis:")
     (server,) = [one for one in it.meet_family() if "valkey" in one.name() or "redis" in one.name()]
     server.kill()
     await it.ends(5)

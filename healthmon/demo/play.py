@@ -61,7 +61,7 @@ ACTS: Final = (
     Act("stall", 5.0, "the demo hangs it for 5 s"),
     Act("kill", 8.0, "the demo kills it (kill -9), to start it again in 8 s"),
     Act("leave", 6.0, "the demo stops it (SIGTERM), to start it again in 6 s"),
-    Act("mood", 6.0, "the demo fills its queue for 6 s", status="degraded", msg="900 jobs are waiting"),
+    Act("mood", 6.0, "the demo fills its queue for 6 s", status="degraded", msg="900 jobs wait"),
     Act("mood", 6.0, "the demo has half of its requests fail for 6 s", metrics={"error_rate": 12.0}),
     Act("stall", 3.0, "the demo hangs it for 3 s"),
 )

@@ -24,7 +24,7 @@ _COMMAND: Final = 50
 def heading(url: str, replicas: int, components: int) -> list[str]:
     """What runs, in one line."""
     counts = [plural(replicas, "replica"), *([plural(components, "component")] if components else [])]
-    return [f"healthmon {__version__}: a server at {url}, {', '.join(counts)}"]
+    return [f"healthmon {__version__} at {url}: {', '.join(counts)}"]
 
 
 def to_try(

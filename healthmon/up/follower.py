@@ -44,13 +44,16 @@ class Follower:
     screen: Screen
     awaited: set[str] = field(default_factory=set)
     leader: str = ""
+    cursor: str = START
     led: anyio.Event = field(default_factory=anyio.Event)
     gathered: anyio.Event = field(default_factory=anyio.Event)
 
+    async def begin(self) -> None:
+        """What happens from now on is told: call this before a replica could lead. Raises StoreUnavailable."""
+        self.cursor = await EventLog(self.client, self.keys).last()
+
     async def follow(self) -> None:
         """Until cancelled. Raises StoreUnavailable when the server has ended."""
-        log = EventLog(self.client, self.keys)
-        count = len(self.awaited)
         attempts = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(StoreUnavailable),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=AGAIN_S_MAX),
@@ -58,20 +61,22 @@ class Follower:
             sleep=anyio.sleep,
             reraise=True,
         )
-        cursor: str = await attempts(log.last)
+        try:
+            await self._follow(EventLog(self.client, self.keys), attempts)
+        except StoreUnavailable as error:
+            raise StoreUnavailable("the server that `up` started has ended: start `healthmon up` again") from error
+
+    async def _follow(self, log: EventLog, attempts: tenacity.AsyncRetrying) -> None:
+        count = len(self.awaited)
         while True:
-            try:
-                entries: list[StreamEntry] = await attempts(log.after, cursor, block=True)
-                gap: Gap | None = None
-                if not entries:
-                    gap = await attempts(log.gap, cursor)
-            except StoreUnavailable as error:
-                raise StoreUnavailable("the server that `up` started has ended: start `healthmon up` again") from error
-            if gap is not None and gap.replaced and gap.first:
-                self.screen.say("up", "the data was lost, and begins anew")
-                cursor = START
+            entries: list[StreamEntry] = await attempts(log.after, self.cursor, block=True)
+            if not entries:
+                gap: Gap | None = await attempts(log.gap, self.cursor)
+                if gap is not None and gap.replaced and gap.first:
+                    self.screen.say("up", "the data was lost, and begins anew")
+                    self.cursor = START
             for entry in entries:
-                cursor = entry.id
+                self.cursor = entry.id
                 self._take(entry)
             if count and not self.awaited:
                 self.screen.say("up", f"{plural(count, 'component')} are healthy")

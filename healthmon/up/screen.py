@@ -25,7 +25,7 @@ _WHO_WIDTH: Final = 12
 
 
 class Screen:
-    """Prints to stdout. A line that is too long for the terminal loses first the brackets at its end, then its end."""
+    """Prints to stdout. A line that is too long for the terminal loses first the brackets at its end, then words."""
 
     def __init__(self, terminal: Terminal | None = None) -> None:
         self._terminal = terminal or _own_terminal()
@@ -78,7 +78,9 @@ class Screen:
             return text
         if text.endswith(")"):
             text = text[: text.rfind(" (")]
-        return text if taken + len(text) <= width else text[: max(0, width - taken - 3)].rstrip() + "..."
+        if taken + len(text) <= width:
+            return text
+        return text[: max(0, width - taken - 2)].rpartition(" ")[0] + "..."
 
     @staticmethod
     def _put(line: str) -> None:

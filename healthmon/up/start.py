@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from healthmon.demo.play import THRESHOLDS
+from healthmon.demo.play import CAST, THRESHOLDS
 from healthmon.errors import ConfigurationError, HealthmonError
 from healthmon.settings import load_settings, masked_url
 from healthmon.store.calls import open_raw
@@ -129,12 +129,15 @@ async def _keep(plan: Plan, household: Household, screen: Screen) -> None:
     replicas = _replicas(plan)
     for child in replicas.values():
         household.adopt(child)
-    async with embedded_server(plan.data, port=plan.port) as server:
+    async with embedded_server(plan.data, port=plan.port) as server, open_raw(server.url, name="up") as client:
         _refuse_attached(server)
+        awaited = set(CAST) if plan.demo else set()
+        follower = Follower(server, client, Keys(plan.own.prefix), household, screen, awaited)
+        await follower.begin()
         for name, child in replicas.items():
             child.greet({**plan.settings, "replica_id": name, "redis_url": server.url})
         try:
-            await _show(plan, server, household, screen)
+            await _show(plan, follower, household, screen)
         finally:
             with anyio.CancelScope(shield=True):
                 await household.end()
@@ -154,31 +157,25 @@ def _refuse_attached(server: EmbeddedServer) -> None:
         )
 
 
-async def _show(plan: Plan, server: EmbeddedServer, household: Household, screen: Screen) -> None:
+async def _show(plan: Plan, follower: Follower, household: Household, screen: Screen) -> None:
     """What is on the screen, until cancelled: the heading, what to try, the events, and the demo's play."""
-    keys = Keys(plan.own.prefix)
-    client = open_raw(server.url, name="up")
-    components = cast(server.url, plan.own.prefix) if plan.demo else {}
-    follower = Follower(server, client, keys, household, screen, set(components))
-    try:
-        with left_for_commands(server.url, screen) as left:
-            screen.show(heading(server.url, plan.replicas, len(components)))
-            async with anyio.create_task_group() as shown:
-                shown.start_soon(follower.follow)
-                with anyio.move_on_after(LEADER_S):
-                    await follower.led.wait()
-                if not follower.leader:
-                    screen.warn("up", f"no replica leads yet after {LEADER_S:g} s")
-                pid = household.pids().get(follower.leader, 0)
-                found = left and plan.own.origin("redis_url") == "default"
-                names, command = list(components), command_name()
-                screen.show(to_try(server.url, keys, follower.leader, pid, names, left=found, command=command))
-                for child in components.values():
-                    household.adopt(child)
-                if components:
-                    with anyio.move_on_after(GATHER_S):
-                        await follower.gathered.wait()
-                    await perform(components, screen)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await client.aclose()
+    url, prefix = follower.server.url, plan.own.prefix
+    components = cast(url, prefix) if plan.demo else {}
+    with left_for_commands(url, screen) as left:
+        screen.show(heading(url, plan.replicas, len(components)))
+        async with anyio.create_task_group() as shown:
+            shown.start_soon(follower.follow)
+            with anyio.move_on_after(LEADER_S):
+                await follower.led.wait()
+            if not follower.leader:
+                screen.warn("up", f"no replica leads yet after {LEADER_S:g} s")
+            pid = household.pids().get(follower.leader, 0)
+            found = left and plan.own.origin("redis_url") == "default"
+            names, command = list(components), command_name()
+            screen.show(to_try(url, follower.keys, follower.leader, pid, names, left=found, command=command))
+            for child in components.values():
+                household.adopt(child)
+            if components:
+                with anyio.move_on_after(GATHER_S):
+                    await follower.gathered.wait()
+                await perform(components, screen)
