@@ -70,11 +70,10 @@ class Replicas:
     async def leader(self, *, other_than: Replica | None = None, within_s: float = 5.0) -> Replica:
         """The replica that leads, as soon as there is one."""
 
-        def leading() -> Replica | None:
-            return next((one for one in self.members.values() if one.leadership and one is not other_than), None)
+        def leading() -> list[Replica]:
+            return [one for one in self.members.values() if one.leadership and one is not other_than]
 
-        found: Replica = await eventually(leading, within_s)
-        return found
+        return (await eventually(leading, within_s))[0]
 
     async def follower(self) -> Replica:
         """Any replica that does not lead."""

@@ -42,7 +42,7 @@ async def load(client: Redis, keys: Keys, defaults: Defaults) -> Stored:
     generation = await call(client, "GET", keys.generation) or b""
     blind = [text_map(fields) for _, fields in await call(client, "XRANGE", keys.blind, "-", "+")]
     gone = text_map(await call(client, "ZRANGE", keys.gone, 0, -1, "WITHSCORES"))
-    ids = [raw.decode() for raw in await call(client, "ZRANGE", keys.components, 0, -1)]
+    ids = [raw.decode("ascii", "replace") for raw in await call(client, "ZRANGE", keys.components, 0, -1)]
     components = await load_components(client, keys, ids, defaults)
     incarnations = await _forgotten_incarnations(client, keys, events_at)
     return Stored(
