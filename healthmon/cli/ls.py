@@ -49,12 +49,13 @@ async def _ls(query: Query, limit: int, page: int, form: Form, where: Where) -> 
     async with session(where) as here:
         watch = await here.cluster.watch()
         skipped, more = (page - 1) * limit, False
-        found: list[rows.Row] = []
+        by_id: dict[str, rows.Row] = {}  # one that changes its state meanwhile is met twice
         async for row in _matching(here, query, skipped):
-            if len(found) == limit:
+            if len(by_id) == limit:
                 more = True
                 break
-            found.append(row)
+            by_id.setdefault(row.record["id"], row)
+        found = list(by_id.values())
         if is_for_people(form):
             say(rows.table(terminal(), found, watch.now_ms, wide=form is Form.WIDE))
         else:
@@ -65,17 +66,14 @@ async def _ls(query: Query, limit: int, page: int, form: Form, where: Where) -> 
 
 async def _matching(here: Session, query: Query, skipped: int) -> AsyncIterator[rows.Row]:
     """Every row that matches beyond the skipped ones, read in chunks as far as the caller goes."""
-    seen: set[str] = set()  # one that changes its state meanwhile is met twice
     for state in WORST_FIRST:
         if query.states and state not in query.states:
             continue
         async for chunk in here.reader.every_in_state(state):
-            fresh = [one for one in chunk if one[0] not in seen]
-            seen.update(one for one, _ in fresh)
-            if query.states_only and skipped >= len(fresh):
-                skipped -= len(fresh)
+            if query.states_only and skipped >= len(chunk):
+                skipped -= len(chunk)
                 continue
-            for row in await rows.rows_of(here, fresh):
+            for row in await rows.rows_of(here, chunk):
                 # The index says who is in a state; a record that has moved on since is not a reason to hide it.
                 if query.states_only or query.matches({**row.record, "state": state}):
                     if skipped:

@@ -134,6 +134,11 @@ def test_what_does_not_fit_on_a_page_is_said_and_nothing_is_cut_off_silently(hea
     assert len(ids(healthmon, "--limit", "0")) == 60
 
 
+def test_a_component_that_changes_its_state_meanwhile_is_listed_once(healthmon: Command, busy: Fleet) -> None:
+    busy.do("ZADD", busy.keys.state("healthy"), 1, "j_prime")
+    assert ids(healthmon) == ["j_prime", "worker-7", "api-1", "api-2"]
+
+
 @pytest.mark.usefixtures("busy")
 def test_an_empty_answer_is_no_failure_but_is_said(healthmon: Command) -> None:
     said = healthmon("ls", "-l", "role:nothing", "-o", "json")
