@@ -138,11 +138,9 @@ async def replicas(
     url: str, *names: str, prefix: str = "hm-test", scripts: Scripts | None = None, **settings: Any
 ) -> AsyncIterator[Replicas]:
     """Replicas of these names, one of which leads. `settings` are laid over QUICK."""
-    client = open_raw(url, name="test")
-    async with anyio.create_task_group() as group:
+    async with open_raw(url, name="test") as client, anyio.create_task_group() as group:
         made = Replicas(url, Keys(prefix, 0), client, group, settings)
         await made.start(*names, scripts=scripts)
         await made.leader()
         yield made
         await made.stop(*made.members)
-    await client.aclose()
