@@ -65,6 +65,7 @@ def grant_of(role: Role, prefix: str) -> Grant:
     heartbeats = Keys(prefix).heartbeats.replace("{0}", "{*}")
     control = Keys(prefix).control.replace("{0}", "{*}")
     meta, everything = Keys(prefix).meta, f"{prefix}:*"
+    commands: tuple[str, ...]
     match role:
         case Role.MONITOR:
             commands = (*_CONNECTION, *_SELF, *_READING, *_SCRIPTS, *_WATCHING)
