@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -91,12 +92,15 @@ class Campaign:
             self.seen = answer.value
             await self._wait(answer)
 
-    async def keep(self, leadership: Leadership) -> None:
-        """Renew the lease every third of its ttl, if it was earned; end the leadership when it can't be kept."""
+    async def keep(self, leadership: Leadership, nothing_is_due: Callable[[], bool]) -> None:
+        """Renew the lease every third of its ttl, if it was earned; end the leadership when it can't be kept.
+
+        Earned: a round was completed since the last renewal, or nothing was due.
+        """
         every_s = leadership.ttl_s * RENEW_EVERY
         while not leadership.ended:
             await anyio.sleep(every_s)
-            if leadership.earned:
+            if leadership.earned or nothing_is_due():
                 await self._renew(leadership)
             elif clock.monotonic_s() - leadership.rounds_s > leadership.ttl_s * ROUND_WITHIN:
                 leadership.end("no round was completed for two thirds of the ttl")

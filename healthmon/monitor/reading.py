@@ -21,6 +21,8 @@ from healthmon.store.streams import FOLLOWED, LED, Read, Stream, Tail
 PINNED_MS = 1000
 # A follower leaves the canary to the leader, unless that one is late with it; three missed ones make a blind stretch.
 FOLLOWER_CANARIES = 2
+# A read blocks for a second and comes back up to 0.1 s late; one that has not by then hangs.
+WAITS_S_MAX = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Reading:
     _seen_s: float = 0.0
     _read_s: float = 0.0
     was_full: bool = False
+    _waits_until_s: float = 0.0
     _busy: bool = False
 
     async def follow(self) -> Slice:
@@ -65,6 +68,10 @@ class Reading:
         if canary_s <= now_s:
             await self._append_canary()
         return await self._wait(LED, min(look_s, canary_s, chores_s))
+
+    def nothing_is_due(self) -> bool:
+        """Whether this replica waits for an entry as it should: nobody's time has come, and the read is not overdue."""
+        return self.tail.blocked and clock.monotonic_s() < self._waits_until_s
 
     async def drain(self) -> Slice:
         """What is there now, for all three streams."""
@@ -99,6 +106,7 @@ class Reading:
             read = await self.tail.read(streams)
         else:
             self.alarm.set(until_s)
+            self._waits_until_s = min(until_s, now_s + WAITS_S_MAX)
             read = await self.tail.read(streams, block_ms=1000)
         last_ms = id_ms(self.tail.at["heartbeats"])
         if read.heartbeats and last_ms > self.time.now_ms() + PINNED_MS:

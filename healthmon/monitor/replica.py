@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import anyio
 import anyio.to_thread
@@ -133,7 +134,7 @@ class Replica:
         try:
             async with anyio.create_task_group() as term:
                 leadership.scope = term.cancel_scope
-                term.start_soon(parts.campaign.keep, leadership)
+                term.start_soon(parts.campaign.keep, leadership, parts.reading.nothing_is_due)
                 await self._take_over(leadership, won)
                 while True:
                     await parts.round.lead(leadership)
@@ -355,6 +356,7 @@ class Replica:
             "epoch": str(leadership.lease.epoch if leadership else parts.repair.epoch_floor),
             "lag_ms": str(behind_ms),
             "components": str(len(parts.table.components)),
+            "rules": json.dumps(asdict(parts.table.defaults)),
         }
         await announcer.announce(now_ms, said)
         await self._be_hot()
