@@ -6,6 +6,7 @@ a reader that stood still for three seconds would show three seconds of false si
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import anyio
@@ -13,11 +14,11 @@ import anyio
 from healthmon import clock
 from healthmon.core.marks import id_ms
 from healthmon.core.table import Table
-from healthmon.errors import HealthmonError, StoreUnavailable
 from healthmon.monitor.redis_clock import RedisClock
 from healthmon.monitor.wake import Alarm
 from healthmon.store.streams import FOLLOWED, LED, Read, Stream, Tail
 
+logger = logging.getLogger("healthmon.monitor")
 PINNED_MS = 1000
 # A follower leaves the canary to the leader, unless that one is late with it; three missed ones make a blind stretch.
 FOLLOWER_CANARIES = 2
@@ -46,13 +47,14 @@ class Reading:
     coalesce_s: float
     _seen_s: float = 0.0
     _read_s: float = 0.0
+    _refused_until_s: float = 0.0
     was_full: bool = False
     _waits_until_s: float = 0.0
     _busy: bool = False
 
     async def follow(self) -> Slice:
         """The next slice for a follower: all three streams, and nothing to be late for but the canary."""
-        canary_s = self._seen_s + self.table.canary_ms * FOLLOWER_CANARIES / 1000
+        canary_s = max(self._seen_s + self.table.canary_ms * FOLLOWER_CANARIES / 1000, self._refused_until_s)
         if clock.monotonic_s() >= canary_s:
             await self._append_canary()
         return await self._wait(FOLLOWED, canary_s)
@@ -60,8 +62,9 @@ class Reading:
     async def lead(self, chores_s: float) -> Slice:
         """The next slice for the leader: at once when somebody's time has come, else when an entry has."""
         look_ms = self.table.next_look_ms()
-        look_s = self.time.local_s(look_ms) if look_ms is not None else 1e18
-        canary_s = self._seen_s + self.table.canary_ms / 1000
+        # While the stream takes no entry nobody can be judged: it is tried again at the pace of the canaries.
+        look_s = max(self.time.local_s(look_ms), self._refused_until_s) if look_ms is not None else 1e18
+        canary_s = max(self._seen_s + self.table.canary_ms / 1000, self._refused_until_s)
         now_s = clock.monotonic_s()
         if look_ms is not None and look_s <= now_s:
             return await self._judge(look_ms)
@@ -75,7 +78,7 @@ class Reading:
 
     async def drain(self) -> Slice:
         """What is there now, for all three streams."""
-        return self._noted(await self.tail.read(FOLLOWED))
+        return await self._noted_by_the_clock(await self.tail.read(FOLLOWED))
 
     async def sample_time(self) -> int:
         """Ask for the time; a step of the server's clock is noted as a blind stretch of its length."""
@@ -108,8 +111,12 @@ class Reading:
             self.alarm.set(until_s)
             self._waits_until_s = min(until_s, now_s + WAITS_S_MAX)
             read = await self.tail.read(streams, block_ms=1000)
+        return await self._noted_by_the_clock(read)
+
+    async def _noted_by_the_clock(self, read: Read) -> Slice:
+        """What was read, and whether the stream has run ahead of the clock: then arrival is the time of the read."""
         last_ms = id_ms(self.tail.at["heartbeats"])
-        if read.heartbeats and last_ms > self.time.now_ms() + PINNED_MS:
+        if last_ms > self.time.now_ms() + PINNED_MS:
             now_ms = await self.sample_time()
             if last_ms > now_ms + PINNED_MS:
                 return self._noted(read, now_ms, pinned_ms=now_ms)
@@ -125,9 +132,7 @@ class Reading:
 
     async def _append_canary(self) -> None:
         """Where it can't be appended nobody is judged: the stream takes no heartbeats either."""
-        try:
-            await self.tail.canary(self.replica)
-        except StoreUnavailable:
-            raise
-        except HealthmonError:
-            self._seen_s = clock.monotonic_s()
+        why = await self.tail.canary(self.replica)
+        if why and not self._refused_until_s:
+            logger.warning("the stream takes no entries, so nobody is judged: %s", why)
+        self._refused_until_s = clock.monotonic_s() + self.table.canary_ms / 1000 if why else 0.0

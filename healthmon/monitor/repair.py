@@ -22,6 +22,8 @@ from healthmon.store.streams import Tail
 logger = logging.getLogger("healthmon.monitor")
 # So long every replica has to put back what it holds before anybody's death is believed.
 RECOVERING_MS = 3000
+# So often a repair waits for a round that had read everything; then what nobody has read yet is lost.
+MEND_TRIES = 20
 OBSERVING, REPAIRED = "observing", "repaired"
 
 
@@ -40,6 +42,7 @@ class Repair:
     client: Redis
     cold: bool = True
     epoch_floor: int = 0
+    _tries: int = 0
 
     @property
     def generation(self) -> str:
@@ -116,8 +119,7 @@ class Repair:
         """A stream whose ids ran ahead of the clock takes entries at the right time again."""
         if not slice_.pinned_ms:
             return
-        era, now_ms = self.table.era + 1, slice_.pinned_ms
-        logger.warning("ids of the heartbeat stream ran ahead of the server's clock: repairing it")
+        era, now_ms, self._tries = self.table.era + 1, slice_.pinned_ms, self._tries + 1
         event = Event(
             EventType.GUARD,
             "",
@@ -131,8 +133,14 @@ class Repair:
             set={"era": era, "position": f"{now_ms}-0"},
         )
         leadership.check()
-        position = await self.commits.repair(self.ledger.client, leadership.lease, leadership.generation, era, event)
-        self._rewind(era, position[0].encode())
+        read = self.tail.at["heartbeats"].decode() if self._tries < MEND_TRIES else ""
+        mended = await self.commits.repair(
+            self.ledger.client, leadership.lease, leadership.generation, event, era=era, read=read
+        )
+        if mended is not None:
+            logger.warning("ids of the heartbeat stream ran ahead of the server's clock: it was repaired")
+            self._tries = 0
+            self._rewind(era, mended[0].encode())
 
     def _rewind(self, era: int, position: bytes) -> None:
         if era > self.table.era:

@@ -156,13 +156,18 @@ class Commits:
         reply = self._checked(await self._scripts.merge(client, keys, [_packed(message)]))
         return int(reply[1])
 
-    async def repair(self, client: Redis, lease: Lease, generation: str, era: int, event: Event) -> tuple[str, str]:
-        """Empty a stream whose ids ran ahead of the clock and set its last id to now. That id, and the event's."""
+    async def repair(
+        self, client: Redis, lease: Lease, generation: str, event: Event, *, era: int, read: str
+    ) -> tuple[str, str] | None:
+        """Empty a stream whose ids ran ahead of the clock and set its last id to now. That id, and the event's.
+
+        None, and nothing done, when its last entry is another than was `read`, unless that is "".
+        """
         k = self._keys
-        message = {**_head(lease, generation), "era": str(era), "event": _flat(event_fields(event))}
+        message = {**_head(lease, generation), "era": str(era), "event": _flat(event_fields(event)), "read": read}
         keys = [k.leader, k.generation, k.cursor, k.heartbeats, k.events]
         reply = self._checked(await self._scripts.repair(client, keys, [_packed(message)]))
-        return _text(reply[1]), _text(reply[3])
+        return (_text(reply[1]), _text(reply[3])) if reply[0] == b"OK" else None
 
     def _checked(self, reply: list[Any]) -> list[Any]:
         match reply[0]:

@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from redis import exceptions
+
 from healthmon.core.marks import Entry
+from healthmon.errors import HealthmonError
 from healthmon.store.calls import call, first_id, open_raw
 from healthmon.store.keys import Keys
 
@@ -102,10 +105,18 @@ class Tail:
         seconds, micros = await call(self._other, "TIME")
         return int(seconds) * 1000 + int(micros) // 1000
 
-    async def canary(self, replica: str) -> int:
-        """Append an entry that is nobody's heartbeat: proof that the stream takes entries. Its time in ms."""
-        entry: bytes = await call(self._other, "XADD", self._keys.heartbeats, "*", "canary", replica)
-        return int(entry.partition(b"-")[0])
+    async def canary(self, replica: str) -> str:
+        """Append an entry that is nobody's heartbeat: proof that the stream takes entries.
+
+        Why not, when the server answers but takes none: its memory is full, it is read-only, the ids are at their end.
+        """
+        try:
+            await call(self._other, "XADD", self._keys.heartbeats, "*", "canary", replica)
+        except HealthmonError as error:
+            if isinstance(error.__cause__, exceptions.ResponseError):
+                return str(error)
+            raise
+        return ""
 
     async def last(self, stream: Stream) -> bytes:
         """The id of the stream's last entry, 0-0 when it is empty."""

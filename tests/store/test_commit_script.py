@@ -142,7 +142,7 @@ async def test_a_deposed_leader_writes_nothing_also_where_its_successor_never_wr
         shard.commit(first, moved(untouched.after, "degraded")),
         shard.commits.checkpoint(shard.client, first, shard.generation, [untouched.after], whole=True),
         shard.commits.forget(shard.client, first, shard.generation, event, ""),
-        shard.commits.repair(shard.client, first, shard.generation, 1, said_by_the_shard(1).event),
+        shard.commits.repair(shard.client, first, shard.generation, said_by_the_shard(1).event, era=1, read=""),
     ):
         with pytest.raises(Fenced, match="two"):
             await late

@@ -317,9 +317,12 @@ async def test_a_stream_that_ran_ahead_takes_entries_at_the_right_time_again(sha
     ahead = f"{await now_ms(shard) + 3_600_000}-5" if pinned == "hour" else LAST_ID
     await call(shard.client, "XADD", shard.keys.heartbeats, ahead, "id", "a")
     before_ms = await now_ms(shard)
-    position, event = await shard.commits.repair(
-        shard.client, lease, shard.generation, 1, said_by_the_shard(1, "repaired").event
-    )
+    told = said_by_the_shard(1, "repaired").event
+    assert await shard.commits.repair(shard.client, lease, shard.generation, told, era=1, read=f"{ahead}-other") is None
+    assert await call(shard.client, "XLEN", shard.keys.heartbeats) == 1, "what the leader has not read is kept"
+    repaired = await shard.commits.repair(shard.client, lease, shard.generation, told, era=1, read=ahead)
+    assert repaired is not None
+    position, event = repaired
     assert await call(shard.client, "XLEN", shard.keys.heartbeats) == 0
     entry = await call(shard.client, "XADD", shard.keys.heartbeats, "*", "id", "a")
     assert before_ms <= int(position.partition("-")[0]) <= int(entry.partition(b"-")[0]) <= await now_ms(shard)
