@@ -29,23 +29,28 @@ class Alive:
         self._hot = keys.hot
         self._on_hint = on_hint
         self._pubsub: PubSub | None = None
-        self._broken = False
+        self._listening = anyio.CancelScope()
+        self._counted = False
         self.subscribed = anyio.Event()
 
     async def run(self) -> None:
-        """Stay subscribed until cancelled, with a new connection whenever the old one breaks or `reopen` asks."""
+        """Stay subscribed until cancelled, with a new connection whenever the old one breaks or `reopen` asks.
+
+        At once, for others take this process for dead when the grace is over; in pauses where it can't be had.
+        """
         try:
             while True:
-                self._pubsub = self._client.pubsub()
+                self._pubsub, self._counted = self._client.pubsub(), False
                 try:
-                    with store_errors():
+                    with store_errors(), anyio.CancelScope() as self._listening:
                         await self._listen(self._pubsub)
                 except StoreUnavailable as error:
                     logger.debug("alive connection lost: %s", error)
-                    await anyio.sleep(AGAIN_S)
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._pubsub.aclose()
+                if not self._counted:
+                    await anyio.sleep(AGAIN_S)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._client.aclose()
@@ -59,17 +64,17 @@ class Alive:
                     await self._pubsub.ssubscribe(self._hot)
 
     def reopen(self) -> None:
-        """The server doesn't count this subscription any more (a slot moved): make a new one."""
-        self._broken = True
+        """The server doesn't count this subscription any more (a slot moved): make a new one, now."""
+        self._listening.cancel()
 
     async def _listen(self, pubsub: PubSub) -> None:
         await pubsub.ssubscribe(*self._channels)
-        self._broken = False
-        while not self._broken:
+        while True:
             message = await pubsub.get_message(timeout=LISTEN_S)
             if message is None:
                 continue
             if message["type"] == "ssubscribe":
+                self._counted = True
                 self.subscribed.set()
             elif message["type"] == "smessage":
                 self._on_hint()
