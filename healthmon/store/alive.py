@@ -29,7 +29,7 @@ class Alive:
         self._hot = keys.hot
         self._on_hint = on_hint
         self._pubsub: PubSub | None = None
-        self._listening = anyio.CancelScope()
+        self._listening: anyio.CancelScope | None = None
         self._counted = False
         self.subscribed = anyio.Event()
 
@@ -65,7 +65,8 @@ class Alive:
 
     def reopen(self) -> None:
         """The server doesn't count this subscription any more (a slot moved): make a new one, now."""
-        self._listening.cancel()
+        if self._listening is not None:
+            self._listening.cancel()
 
     async def _listen(self, pubsub: PubSub) -> None:
         await pubsub.ssubscribe(*self._channels)
