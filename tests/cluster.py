@@ -118,11 +118,7 @@ class Cluster:
         """Returns when a dead leader's lease may be taken before it runs out: once in a ttl."""
         stolen = await self.client.hget(self.keys.cursor, "stolen_ms")
         free_ms = int(stolen or 0) + round(float(self.environment["HEALTH_LEASE_TTL"]) * 1000)
-
-        async def settled() -> bool:
-            return await self.now_ms() > free_ms
-
-        await eventually(settled)
+        await eventually(lambda: self.is_past(free_ms))
 
     # -- Redis -----------------------------------------------------------------------------------------------------
 
@@ -141,9 +137,23 @@ class Cluster:
         entries: list[Entry] = await self.client.xrange(self.keys.events, f"({after}", "+")
         return [one for one in entries if all(one[1].get(name) == value for name, value in wanted.items())]
 
-    async def state(self, component: str) -> str:
-        """The stored state of a component, "" when there is none."""
-        return await self.client.hget(self.keys.component(component), "state") or ""
+    async def is_in(self, component: str, state: str) -> bool:
+        """Whether the stored state of a component is this one."""
+        return bool(await self.client.hget(self.keys.component(component), "state") == state)
+
+    async def is_follower(self, name: str) -> bool:
+        """Whether a replica says that it follows."""
+        return bool(await self.client.hget(self.keys.monitor(name), "role") == "follower")
+
+    async def is_seen_alive(self) -> bool:
+        """Whether the holder of the lease is subscribed to its alive channel."""
+        replica, incarnation, _ = (await self.client.get(self.keys.leader)).split("|")
+        counts = await self.client.execute_command("PUBSUB", "SHARDNUMSUB", self.keys.alive(replica, incarnation))
+        return bool(int(counts[1]))
+
+    async def is_past(self, ms: int) -> bool:
+        """Whether the server's clock shows more than this."""
+        return await self.now_ms() > ms
 
     async def in_state(self, state: str) -> int:
         """How many components are in a state."""
@@ -182,9 +192,10 @@ class Cluster:
             asked = await self.ask(cmd="sync", id=one, upto=self.load.last.get(one, "0-0"))
         if asked:
             await self.answered(asked)
+        heard = list(self.alerts)
         history = await read_history(self.client, self.keys)
         history.sent, history.commands = dict(self.load.sent), self.commands
-        history.alerts, history.stages_ms = self.alerts, self.stages_ms
+        history.alerts, history.stages_ms = heard, self.stages_ms
         return history
 
     def end(self) -> None:
@@ -225,7 +236,8 @@ class Cluster:
             )
 
     async def _is_hot(self, name: str) -> bool:
-        assert self.processes[name].poll() is None, f"{name} ended with {self.processes[name].returncode}"
+        if self.processes[name].poll() is not None:
+            raise RuntimeError(f"replica {name} ended with {self.processes[name].returncode}")
         pid = await self.client.hget(self.keys.monitor(name), "pid")
         return bool(pid) and int(pid) == self.processes[name].pid
 

@@ -34,6 +34,10 @@ class Gate:
     replies: list[bytes] = field(default_factory=list)
     opened: anyio.Event = field(default_factory=anyio.Event)
 
+    def freeze(self) -> None:
+        """Let nothing through from here on."""
+        self.hold = _everything
+
     def open(self) -> None:
         """Let through what waits, and all that comes."""
         self.hold = None
