@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from healthmon import DistributedHealthMonitor
@@ -20,7 +22,7 @@ async def test_a_leader_of_an_idle_shard_keeps_a_lease_shorter_than_its_blocked_
 
         async def renewed_six_times() -> bool:
             lefts.append(await call(client, "PTTL", keys.leader))
-            return sum(later > earlier + 50 for earlier, later in zip(lefts, lefts[1:], strict=False)) >= 6
+            return sum(later > earlier + 50 for earlier, later in pairwise(lefts)) >= 6
 
         await eventually(renewed_six_times)
         assert min(lefts) > 0
