@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -131,6 +132,9 @@ async def test_the_demo_has_a_leader_and_then_troubles_and_ctrl_c_ends_all_of_it
     assert sum("healthmon.up.replica" in name for name in names) == 3
     assert sum("healthmon.demo.component" in name for name in names) == 12
     assert not [line for line in demo.lines if re.match(r"[\d:]+ !", line)], "a child complained"
+    async with open_raw(demo.url, name="test") as client:
+        policy = json.loads(await call(client, "HGET", KEYS.component("j_prime"), "policy"))
+    assert policy["heartbeat_timeout"] == 2, "whoever asks must see when it is called silent"
     demo.signal(signal.SIGINT)
     await demo.ends(0)
     await demo.leaves_nothing()
@@ -173,6 +177,14 @@ async def test_kill_9_of_the_parent_leaves_nothing_even_of_a_stopped_child(up: C
         stopped.suspend()
     demo.process.kill()
     await demo.leaves_nothing()
+
+
+async def test_kill_9_of_the_parent_while_it_starts_leaves_nothing(up: Callable[..., Up]) -> None:
+    it = up()
+    await it.says(r"healthmon \S+ at redis:")
+    it.meet_family()
+    it.process.kill()
+    await it.leaves_nothing()
 
 
 async def test_data_is_kept_and_its_folder_belongs_to_one(up: Callable[..., Up], tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from healthmon import clock
 from healthmon.agent.helper import HeartbeatHelper
 from healthmon.core.component import Status
 from healthmon.demo.lifeline import Inbox, ParentGone, wake_when_orphaned
+from healthmon.demo.play import INTERVAL_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-INTERVAL_S: Final = 0.5
 STARTING_S: Final = 1.5
 _LATENCY_MS: Final = 12.0
 
@@ -40,7 +40,7 @@ WELL: Final = Mood(float("inf"))
 
 
 class Component:
-    """Sends a heartbeat every half second from its own loop: when the loop stalls, so do the heartbeats."""
+    """Sends its heartbeats from its own loop: when the loop stalls, so do the heartbeats."""
 
     def __init__(self, helper: HeartbeatHelper, inbox: Inbox) -> None:
         self._helper = helper

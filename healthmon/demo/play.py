@@ -14,6 +14,7 @@ from itertools import count
 from typing import Final, Literal
 
 SCENE_EVERY_S: Final = 5.0
+INTERVAL_S: Final = 0.5  # between two heartbeats of a component
 # id -> role. The first three are the specification's own.
 CAST: Final[Mapping[str, str]] = {
     "j_prime": "jarvis_prime",

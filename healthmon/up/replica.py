@@ -1,13 +1,14 @@
 """`python -m healthmon.up.replica NAME`: one replica, a child of `up`. The name is for those who read a process list.
 
-Standard input is its lifeline: the first line holds the settings, and the kernel closes it when the parent is gone.
-Everything is imported before that line is read, so that it takes place while the parent starts the server.
+Standard input is its lifeline: the first line holds the parent's pid and the settings, and the kernel closes it when
+the parent is gone. Everything is imported before that line is read, while the parent starts the server.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 
 from healthmon.demo.lifeline import wake_when_orphaned
@@ -22,13 +23,14 @@ from healthmon.up.address import take_away
 def main() -> int:
     """Run the replica until SIGTERM or the parent's end. The exit code is the command line's."""
     wake_when_orphaned()
-    parent = os.getppid()
     line = sys.stdin.readline()
     if not line:
         return 0
-    end_with_parent(sys.stdin.fileno())
-    given = json.loads(line)
+    greeting = json.loads(line)
+    given = greeting["settings"]
+    signal.signal(signal.SIGTERM, _leave)  # until the replica's own handler stands
     try:
+        end_with_parent(sys.stdin.fileno())
         settings = load_settings(**given)
         set_up(settings.log_level, settings.log_format)
         run_monitor(settings)
@@ -36,9 +38,13 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201  # the parent puts it on the screen
         return error.exit_code
     finally:
-        if os.getppid() != parent:
+        if os.getppid() != greeting["parent"]:
             take_away(given["redis_url"])  # a parent that was killed could not
     return 0
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING
 import anyio
 
 from healthmon import clock
-from healthmon.demo.play import CAST, play
+from healthmon.core.policy import Policy
+from healthmon.demo.play import CAST, INTERVAL_S, play
+from healthmon.store.asking import ask
 from healthmon.up.household import Absence, Child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from redis.asyncio import Redis
+
     from healthmon.demo.play import Scene
+    from healthmon.settings import Settings
+    from healthmon.store.keys import Keys
     from healthmon.up.screen import Screen
 
 
@@ -28,6 +34,22 @@ def cast(url: str, prefix: str) -> dict[str, Child]:
         child = children[component] = Child(component, "healthmon.demo.component", env=plain)
         child.greet({"id": component, "role": role, "redis_url": url, "prefix": prefix})
     return children
+
+
+async def register(client: Redis, keys: Keys, rules: Settings) -> None:
+    """Tell the cluster what is expected of the components, so that whoever asks, with whatever settings, sees it.
+
+    Raises StoreUnavailable.
+    """
+    for component, role in CAST.items():
+        policy = Policy(
+            role=role,
+            interval=INTERVAL_S,
+            heartbeat_timeout=rules.heartbeat_timeout,
+            degraded_threshold=rules.degraded_threshold,
+            dead_threshold=rules.dead_threshold,
+        )
+        await ask(client, keys, "register", id=component, policy=policy.to_json(), by="demo")
 
 
 async def perform(children: Mapping[str, Child], screen: Screen) -> None:

@@ -21,7 +21,7 @@ from healthmon.up.advice import command_name, heading, to_try
 from healthmon.up.follower import Follower
 from healthmon.up.household import Child, Household
 from healthmon.up.screen import Screen
-from healthmon.up.stage import cast, perform
+from healthmon.up.stage import cast, perform, register
 
 if TYPE_CHECKING:
     from healthmon.settings import Settings
@@ -35,7 +35,7 @@ _CHECKPOINT_S: Final = 1.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to run. `settings`: those of every replica that differ from the user's own."""
+    """What is to run. `own`: the user's settings; `settings`: what differs from them; `rules`: what follows."""
 
     demo: bool
     replicas: int
@@ -43,6 +43,7 @@ class Plan:
     data: str | None
     own: Settings
     settings: dict[str, object]
+    rules: Settings
 
 
 def run_up(
@@ -101,8 +102,8 @@ def _plan(
         data = data or own.redis_url
     elif own.origin("redis_url") != "default":
         _remark(f"HEALTH_REDIS_URL ({masked_url(own.redis_url)}) is not used: `up` brings a server of its own")
-    load_settings(**given)  # what the replicas would refuse is refused here, once
-    return Plan(demo, replicas, port, os.fspath(data) if data else None, own, given)
+    rules = load_settings(**given)  # what the replicas would refuse is refused here, once
+    return Plan(demo, replicas, port, os.fspath(data) if data else None, own, given, rules)
 
 
 def _remark(sentence: str) -> None:
@@ -135,7 +136,8 @@ async def _keep(plan: Plan, household: Household, screen: Screen) -> None:
         follower = Follower(server, client, Keys(plan.own.prefix), household, screen, awaited)
         await follower.begin()
         for name, child in replicas.items():
-            child.greet({**plan.settings, "replica_id": name, "redis_url": server.url})
+            given = {**plan.settings, "replica_id": name, "redis_url": server.url}
+            child.greet({"parent": os.getpid(), "settings": given})
         try:
             await _show(plan, follower, household, screen)
         finally:
@@ -173,6 +175,8 @@ async def _show(plan: Plan, follower: Follower, household: Household, screen: Sc
             found = left and plan.own.origin("redis_url") == "default"
             names, command = list(components), command_name()
             screen.show(to_try(url, follower.keys, follower.leader, pid, names, left=found, command=command))
+            if components:
+                await register(follower.client, follower.keys, plan.rules)
             for child in components.values():
                 household.adopt(child)
             if components:
