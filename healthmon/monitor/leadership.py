@@ -10,9 +10,6 @@ from healthmon import clock
 from healthmon.core.lease import Lease, writes_until_s
 from healthmon.errors import Fenced
 
-# A leader with nothing to do completes a round more often than it renews, so that each renewal is earned in time.
-ROUND_EVERY = 1 / 4
-
 
 class SteppedDown(Exception):
     """This replica leads no more, by its own doing; the reason is the text."""
@@ -46,10 +43,6 @@ class Leadership:
         """A round was completed: folded, its commit answered. Only so may the lease be renewed."""
         self.earned = True
         self.rounds_s = clock.monotonic_s()
-
-    def round_due_s(self) -> float:
-        """The local moment by which the next round should be completed, also when nothing is to be done."""
-        return self.rounds_s + self.ttl_s * ROUND_EVERY
 
     def end(self, reason: str) -> None:
         """Stop leading now: what is under way is cancelled."""

@@ -49,7 +49,7 @@ class Round:
     async def lead(self, leadership: Leadership) -> None:
         """One pass of the leader. Raises Fenced, GenerationChanged or StoreUnavailable: then it leads no more."""
         with self._read_again_if_it_fails():
-            await self._lead(leadership, await self.reading.lead(min(self.ledger.due_s(), leadership.round_due_s())))
+            await self._lead(leadership, await self.reading.lead(self.ledger.due_s()))
             leadership.earn()
 
     async def follow(self) -> None:
