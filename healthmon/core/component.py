@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from healthmon.core.policy import Limits, Policy
 
@@ -85,6 +85,17 @@ def valid_id(text: str) -> bool:
     return ID_PATTERN.fullmatch(text) is not None
 
 
+class Layout(Protocol):
+    """Where the metrics stand in a component's entries, while nothing else of them changes."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics, in their order."""
+
+    def values(self, fields: list[bytes]) -> tuple[float, ...] | None:
+        """The metrics' values, of any number, or None when more than they has changed."""
+
+
 @dataclass(slots=True)
 class Component:
     """One component's record. Times are milliseconds of the Redis clock; 0 means never."""
@@ -138,7 +149,9 @@ class Component:
 
     # Not stored: what makes the next fold of the same bytes cheap, and when to look next (`healthmon.core.table`).
     repeat: list[bytes] | None = None
-    prefix: bytes = b""
+    layout: Layout | None = None
+    bounds: tuple[tuple[float, float], ...] = ()
+    values: tuple[float, ...] | None = None
     repeats: int = 0
     late_ms: int = 0
     late_after_ms: int = 0

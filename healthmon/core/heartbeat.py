@@ -118,7 +118,8 @@ def read_heartbeat(said: Mapping[str, object]) -> Heartbeat:
 
 def shown(text: str, most: int = TEXT_MAX) -> str:
     """One line of at most so many characters; what can't be shown is replaced, so that no terminal or page is upset."""
-    return "".join(c if c.isprintable() else "�" for c in text[:most])
+    line = text[:most]
+    return line if line.isprintable() else "".join(c if c.isprintable() else "�" for c in line)
 
 
 _TEXTS: Final = frozenset(("msg", "role", "host", "pid", "version", "incarnation"))

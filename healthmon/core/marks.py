@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from healthmon.core.score import score_of
+
 if TYPE_CHECKING:
     from healthmon.core.component import Component
 
@@ -33,10 +35,14 @@ def claimed_id(fields: list[bytes]) -> str:
 
 
 def settle(component: Component) -> None:
-    """Count in the repetitions that the hot path only noted."""
+    """Count in what the hot path only noted: repetitions, and the values of metrics that left the score good."""
     if component.repeats:
         component.total_heartbeats += component.repeats
         component.repeats = 0
         component.last_heartbeat_ms = max(component.last_heartbeat_ms, id_ms(component.last_id))
+        if component.values is not None and component.layout is not None:
+            component.metrics = dict(zip(component.layout.names, component.values, strict=True))
+            component.score, component.worst_metric = score_of(component.metrics, component.limits.rows)
+            component.values = None
         if component.metrics:
             component.metrics_ms = component.last_heartbeat_ms

@@ -8,10 +8,13 @@ of which less is worse; it reaches 0 at half of critical.
 
 from __future__ import annotations
 
+import math
+import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 WARN_SCORE: Final = 0.7
 CRITICAL_SCORE: Final = 0.4
@@ -74,3 +77,22 @@ def band_of(score: float) -> int:
     if score >= WARN_SCORE:
         return 0
     return 1 if score >= CRITICAL_SCORE else 2
+
+
+def good_bounds(names: Sequence[str], rows: Mapping[str, Row]) -> tuple[tuple[float, float], ...]:
+    """Between which values each metric surely leaves the score in the good band; no other than a finite number does."""
+    return _bounds(tuple(rows.get(name) for name in names))
+
+
+@lru_cache(maxsize=1024)
+def _bounds(rows: tuple[Row | None, ...]) -> tuple[tuple[float, float], ...]:
+    """At the very warn value rounding decides, so that one is left out."""
+    most = sys.float_info.max
+    return tuple(
+        (-most, most)
+        if row is None
+        else (-most, math.nextafter(row.warn, -math.inf))
+        if row.good < row.critical
+        else (math.nextafter(row.warn, math.inf), most)
+        for row in rows
+    )

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from healthmon.core.admission import Admission
 from healthmon.core.blindness import CANARIES_MISSED, KEPT_MS, Blindness, canary_ms, gaps_in
-from healthmon.core.component import Component, valid_id
+from healthmon.core.component import Component, Layout, valid_id
 from healthmon.core.decide import NEVER_MS, look_at_ms
 from healthmon.core.event import Event, EventType, apply
 from healthmon.core.fold import fold_heartbeat, settled
@@ -22,11 +22,13 @@ from healthmon.core.looks import Looks
 from healthmon.core.marks import Entry, claimed_id, id_ms, mark, mark_of, settle
 from healthmon.core.policy import Defaults, Policy
 from healthmon.core.rules import Moment
-from healthmon.core.score import band_of, score_of
+from healthmon.core.score import good_bounds
 
 REJECTIONS_KEPT: Final = 1000
 # A slice that spans less is judged for gaps by its ends: half an interval of the fastest sensible component.
 SHORT_MS: Final = 500
+# Fewer entries than this are not worth a slice of their own.
+FEW: Final = 16
 # The hot path cuts the time out of an id by its thirteen digits: 2001 to 2286. Others were made up by a sender.
 USUAL_MS: Final = 10**12
 
@@ -37,11 +39,8 @@ class Wire(Protocol):
     def decode(self, fields: list[bytes]) -> list[Heartbeat | Unreadable]:
         """The heartbeats of one entry, and of several in one why some can't be read. Raises Unreadable for them all."""
 
-    def prefix(self, fields: list[bytes]) -> bytes:
-        """What the packed payload begins with up to its metrics, empty where that can't be told."""
-
-    def metrics(self, payload: bytes, prefix: bytes, count: int) -> dict[str, float] | None:
-        """The so many metrics after that beginning, or None when they are not all finite numbers."""
+    def layout(self, fields: list[bytes]) -> Layout | None:
+        """Where the metrics stand in an entry that was read, None where that can't be told."""
 
 
 class Table:
@@ -108,56 +107,49 @@ class Table:
             for entry_id, fields in entries:
                 self._fold_entry(entry_id, fields)
         else:
-            self._fold_fast(entries, first_ms, last_ms)
+            # A long slice is cut into short ones, unless its entries come one by one.
+            most = len(entries) * SHORT_MS // (2 * max(1, last_ms - first_ms))
+            step = max(most, len(entries) if most < FEW else 1)
+            for start in range(0, len(entries), step):
+                self._fold_fast(entries[start : start + step])
         self.seen_ms = max(self.seen_ms, last_ms)
 
-    def _fold_fast(self, entries: Sequence[Entry], first_ms: int, last_ms: int) -> None:
-        """The hot path: known bytes, whole or up to the metrics, whose folding can change no verdict.
+    def _fold_fast(self, entries: Sequence[Entry]) -> None:
+        """The hot path: known bytes, whole or but for the metrics, whose folding can change no verdict.
 
         A gap that may have swallowed heartbeats goes the long way: asked of the ends of a short slice, and of each
         entry of a long one.
         """
-        by_raw, touch, long = self._by_raw, self._touched.append, last_ms - first_ms > SHORT_MS
+        by_raw, touch = self._by_raw, self._touched.append
+        heard_ms, ms = id_ms(entries[0][0]), id_ms(entries[-1][0])
+        long = ms - heard_ms > SHORT_MS
         for entry_id, fields in entries:
             component = by_raw.get(fields[1])
-            if component is not None and component.repeat is not None:
-                ms = int(entry_id[:13]) if long else last_ms
-                if ms < component.late_after_ms and (
-                    component.repeat == fields
-                    or (
-                        len(fields) == 4
-                        and component.prefix
-                        and fields[2] == b"p"
-                        and fields[0] == b"id"
-                        and fields[3].startswith(component.prefix)
-                        and self._fold_metrics(component, fields)
-                    )
-                ):
-                    if not component.repeats:
-                        touch(component)
-                    component.repeats += 1
-                    component.last_id = entry_id
-                    component.late_after_ms = (ms if long else first_ms) + component.late_ms
-                    continue
-            self._fold_entry(entry_id, fields)
+            if long:
+                heard_ms = ms = int(entry_id[:13])
+            if (
+                component is not None
+                and ms < component.late_after_ms
+                and (component.repeat == fields or self._fold_metrics(component, fields))
+            ):
+                if not component.repeats:
+                    touch(component)
+                component.repeats += 1
+                component.last_id = entry_id
+                component.late_after_ms = heard_ms + component.late_ms
+            else:
+                self._fold_entry(entry_id, fields)
 
     def _fold_metrics(self, component: Component, fields: list[bytes]) -> bool:
-        """Take metrics that leave the score good; False, and nothing done, when they have to go the long way."""
-        metrics = self._wire.metrics(fields[3], component.prefix, len(component.metrics))
-        if metrics is None or metrics.keys() != component.metrics.keys():
+        """Note metrics that leave the score good; False, and nothing done, when they have to go the long way."""
+        layout = component.layout
+        values = layout.values(fields) if layout is not None and component.repeat is not None else None
+        if values is None:
             return False
-        scored = component.score != 1.0
-        for name, row in component.limits.rows.items():
-            value = metrics.get(name)
-            if value is not None and (value > row[0] or row[0] > row[2]):
-                scored = True
-        if scored:
-            score, worst = score_of(metrics, component.limits.rows)
-            if band_of(score):
+        for value, (least, most) in zip(values, component.bounds):  # noqa: B905  # `strict` would double what this costs
+            if not least <= value <= most:
                 return False
-            component.score, component.worst_metric = score, worst
-        component.metrics = metrics
-        component.repeat = fields
+        component.values, component.repeat = values, fields
         return True
 
     def refold(self, entries: Iterable[Entry], only: set[str]) -> None:
@@ -246,7 +238,8 @@ class Table:
         """Keep the bytes whose repetition changes nothing; the first gap of one and a half intervals is looked at."""
         repeats = settled(component) and (bool(beat.metrics) or not component.metrics) and not beat.sent_ms
         component.repeat = fields if repeats else None
-        component.prefix = self._wire.prefix(fields) if repeats and beat.metrics else b""
+        component.layout = self._wire.layout(fields) if repeats and beat.metrics else None
+        component.bounds = good_bounds(component.layout.names, component.limits.rows) if component.layout else ()
         interval_ms = component.expected_interval_ms
         component.late_ms = interval_ms * 3 // 2 if interval_ms else NEVER_MS
         component.late_after_ms = component.last_heartbeat_ms + component.late_ms

@@ -7,7 +7,6 @@ Readers accept missing fields, so that an older or a newer writer's records can 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,13 +15,14 @@ from typing import Any, Final
 import msgpack
 
 from healthmon.core.alert import rfc3339
-from healthmon.core.component import Component, HealthState, Status
+from healthmon.core.component import Component, HealthState, Layout, Status
 from healthmon.core.decide import shown_score
 from healthmon.core.event import Event, EventType
-from healthmon.core.heartbeat import CUSTOM, PAYLOAD_MAX, STANDARD_METRICS, Heartbeat, Unreadable, read_heartbeat
+from healthmon.core.heartbeat import PAYLOAD_MAX, Heartbeat, Unreadable, read_heartbeat
 from healthmon.core.marks import settle
 from healthmon.core.policy import Defaults, read_policy
 from healthmon.core.score import SILENT_SCORES, score_of
+from healthmon.store.layouts import layout_of
 
 # What else the rules need, kept in the hash's one JSON field `memory`.
 MEMORY: Final = (
@@ -42,10 +42,8 @@ MEMORY: Final = (
     "interval_ms",
 )
 BATCH_MAX: Final = 1000
-# A msgpack map of up to 15 names begins with one byte that holds their number.
-FIXMAP_MAX: Final = 15
+_PLAIN: Final = (str, int, float)
 _STREAM_ID: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
-_FIXMAPS: Final = tuple(bytes((0x80 | count,)) for count in range(FIXMAP_MAX + 1))
 
 
 def pack_heartbeat(said: Mapping[str, Any]) -> bytes:
@@ -84,34 +82,9 @@ class Wire:
         """The heartbeats of one entry, and of several in one why some can't be read. Raises Unreadable for them all."""
         return decode_heartbeats(fields)
 
-    def prefix(self, fields: list[bytes]) -> bytes:
-        """What a packed payload begins with up to its metrics: who it is and how it does, which seldom change.
-
-        Empty where the metrics don't come last, or where packing them again gives other bytes.
-        """
-        if len(fields) != 4 or fields[2] != b"p":
-            return b""
-        said: dict[str, Any] = _unpack(fields[3], dict, "p")
-        metrics = {name: value for name, value in said.items() if name in STANDARD_METRICS or name.startswith(CUSTOM)}
-        if not metrics or len(said) > FIXMAP_MAX or list(said)[-len(metrics) :] != list(metrics):
-            return b""
-        tail: bytes = msgpack.packb(metrics, use_bin_type=True)[1:]
-        return fields[3][: -len(tail)] if fields[3].endswith(tail) else b""
-
-    def metrics(self, payload: bytes, prefix: bytes, count: int) -> dict[str, float] | None:
-        """The so many metrics after that beginning, or None when they are not all finite numbers."""
-        try:
-            metrics: dict[str, float] = msgpack.unpackb(_FIXMAPS[count] + payload[len(prefix) :], raw=False)
-            if not math.isfinite(sum(metrics.values())):
-                return None
-        except (ValueError, TypeError, OverflowError, msgpack.UnpackException):
-            return None
-        for name, value in metrics.items():
-            if type(value) is not float:
-                if type(value) is not int:
-                    return None
-                metrics[name] = float(value)
-        return metrics
+    def layout(self, fields: list[bytes]) -> Layout | None:
+        """Where the metrics stand in an entry that was read, None where that can't be told."""
+        return layout_of(fields)
 
 
 def _read_batch(given: list[object]) -> list[Heartbeat | Unreadable]:
@@ -151,7 +124,7 @@ def _named(given: Mapping[object, object]) -> dict[str, object]:
 
 
 def _plain(value: object) -> object:
-    if value is None or isinstance(value, str | int | float):
+    if value is None or isinstance(value, _PLAIN):
         return value
     return _text(value) if isinstance(value, bytes) else f"({type(value).__name__})"
 

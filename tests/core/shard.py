@@ -7,7 +7,7 @@ wants to look at somebody, so that transitions are exact to the millisecond.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from healthmon.core.component import Component
@@ -136,8 +136,7 @@ class Shard:
 
 
 def evidence(component: Component) -> dict[str, object]:
-    """Everything stored of a record; what only makes the next fold cheap is left out."""
+    """Everything stored of a record; what only makes the next fold cheap, from `repeat` on, is left out."""
     settle(component)
-    cheap = ("repeat", "prefix", "repeats", "late_ms", "late_after_ms", "look_at_ms")
-    names = [name for name in Component.__slots__ if name not in cheap]
-    return {name: copy.copy(getattr(component, name)) for name in names}
+    names = [one.name for one in fields(Component)]
+    return {name: copy.copy(getattr(component, name)) for name in names[: names.index("repeat")]}
