@@ -68,7 +68,7 @@ class Repair:
     async def adopt(self, generation: str) -> None:
         """The data set is another: put back what this table knows of the old one, and belong to the new one."""
         known, self.generation = self.generation, generation
-        if known:
+        if known and known != generation:
             logger.warning("the data set was lost or replaced (%s, was %s)", generation, known)
             await self.put_back()
 
