@@ -70,7 +70,7 @@ class Campaign:
         self._over = anyio.Event()
 
     def rest(self, seconds: float) -> None:
-        """Let the others lead first: after an asked step-down."""
+        """Let the others lead first: after an asked step-down, or when this replica can't do its work."""
         self._resting_until_s = clock.monotonic_s() + seconds
 
     async def win(self) -> Acquired:
@@ -100,12 +100,19 @@ class Campaign:
         every_s = leadership.ttl_s * RENEW_EVERY
         while not leadership.ended:
             await anyio.sleep(every_s)
-            if leadership.earned or nothing_is_due():
+            if nothing_is_due():
+                leadership.earn()  # else the first round after a rest would be taken for one that hangs
+            if leadership.earned:
                 await self._renew(leadership)
             elif clock.monotonic_s() - leadership.rounds_s > leadership.ttl_s * ROUND_WITHIN:
-                leadership.end("no round was completed for two thirds of the ttl")
+                self._give_up(leadership, "no round was completed for two thirds of the ttl")
             if not leadership.may_write():
-                leadership.end("the lease could not be renewed in time")
+                self._give_up(leadership, "the lease could not be renewed in time")
+
+    def _give_up(self, leadership: Leadership, reason: str) -> None:
+        """End a leadership that does no work, and don't win the next one before somebody who may do better."""
+        self.rest(self.ttl_s * RENEW_EVERY)
+        leadership.end(reason)
 
     async def _renew(self, leadership: Leadership) -> None:
         sent_s = clock.monotonic_s()
