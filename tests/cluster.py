@@ -174,12 +174,13 @@ class Cluster:
 
         await eventually(past)
 
-    async def kill_connection(self, name: str) -> bool:
-        """CLIENT KILL the connection of this name; whether there was one."""
+    async def kill_connection(self, name: str, *, other_than: str = "") -> str:
+        """CLIENT KILL the connection of this name; its id, "" when there is none but the given one."""
         for one in await self.client.client_list():
-            if one["name"] == f"healthmon-{name}":
-                return bool(await self.client.client_kill_filter(_id=one["id"]))
-        return False
+            if one["name"] == f"healthmon-{name}" and one["id"] != other_than:
+                await self.client.client_kill_filter(_id=one["id"])
+                return str(one["id"])
+        return ""
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -251,14 +252,14 @@ async def cluster(
     through: str = "",
     verbs: Path | None = None,
     keeps_promises: bool = True,
-    **settings: float | bool,
+    settings: Mapping[str, float | bool] | None = None,
 ) -> AsyncIterator[Cluster]:
     """Replicas of these names (m1 to m3 unless given) over the server of `url`, which they reach by `through`.
 
     `settings` are laid over QUICK. `verbs`: a folder with other texts of some scripts. `keeps_promises` False: the
     story asserts by itself what the history shows.
     """
-    given = {**QUICK, **settings}
+    given = {**QUICK, **(settings or {})}
     environment = {f"HEALTH_{name.upper()}": str(value) for name, value in given.items()}
     environment |= {"HEALTH_REDIS_URL": through or url, "HEALTH_PREFIX": prefix, "PATH": os.environ["PATH"]}
     environment |= {"VERBS_FROM": str(verbs)} if verbs else {}
