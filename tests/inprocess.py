@@ -138,9 +138,14 @@ async def replicas(
     url: str, *names: str, prefix: str = "hm-test", scripts: Scripts | None = None, **settings: Any
 ) -> AsyncIterator[Replicas]:
     """Replicas of these names, one of which leads. `settings` are laid over QUICK."""
-    async with open_raw(url, name="test") as client, anyio.create_task_group() as group:
-        made = Replicas(url, Keys(prefix, 0), client, group, settings)
-        await made.start(*names, scripts=scripts)
-        await made.leader()
-        yield made
-        await made.stop(*made.members)
+    client = open_raw(url, name="test")
+    try:
+        async with anyio.create_task_group() as group:
+            made = Replicas(url, Keys(prefix, 0), client, group, settings)
+            await made.start(*names, scripts=scripts)
+            await made.leader()
+            yield made
+            await made.stop(*made.members)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await client.aclose()
