@@ -28,13 +28,13 @@ def entry(at_ms: int, *fields: str | bytes, seq: int = 0) -> Entry:
     return f"{at_ms}-{seq}".encode(), [one if isinstance(one, bytes) else one.encode() for one in fields]
 
 
-def flat(at_ms: int, component_id: str = "a", seq: int = 0, **said: object) -> Entry:
+def flat(at_ms: int, component_id: str = "a", seq: int = 0, **said: Any) -> Entry:
     """A heartbeat in plain fields."""
     pairs = [text for name, value in said.items() for text in (name, str(value))]
     return entry(at_ms, "id", component_id, *pairs, seq=seq)
 
 
-def packed(at_ms: int, component_id: str = "a", seq: int = 0, **said: object) -> Entry:
+def packed(at_ms: int, component_id: str = "a", seq: int = 0, **said: Any) -> Entry:
     """The same heartbeat in the compact form that the helper sends."""
     return entry(at_ms, "id", component_id, "p", pack_heartbeat(said), seq=seq)
 
@@ -80,7 +80,7 @@ class Shard:
         self.events += decided
         return decided
 
-    def say(self, component_id: str = "a", after_s: float = 0, **said: object) -> list[Event]:
+    def say(self, component_id: str = "a", after_s: float = 0, **said: Any) -> list[Event]:
         """Time passes, then the component says this; the events that follow from it."""
         self.watch(after_s)
         self._seq += 1
@@ -124,6 +124,10 @@ class Shard:
         component = self.table.get(component_id)
         assert component is not None
         return component
+
+    def state(self, component_id: str = "a") -> str:
+        """The component's state, as programs read it."""
+        return self[component_id].state.value
 
     def path(self, component_id: str = "a") -> list[tuple[float, str]]:
         """What became of the component: seconds since the start, and the state."""

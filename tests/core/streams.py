@@ -41,6 +41,11 @@ WRONG: list[dict[str, Any]] = [
     {"status": "sideways"},
     {"interval": -1, **GOOD},
 ]
+# What the metrics of one and the same component read like from heartbeat to heartbeat, and what a bug makes of them.
+READINGS: tuple[object, ...] = (
+    *(10.0, 10.5, 11, 49.9, 50, 50.1, 60, 199.9, 200, 201, 450, 999, 1000, 1001, 5000.0, -1, 0, 1e-9),
+    *(math.nan, math.inf, True, None, "12", "x", 1e308, 2**63),
+)
 STEPS_MS = (0, 0, 1, 100, 400, 700, 1000, 1000, 1000, 1600, 3100, 9000, 40_000)
 
 
@@ -81,6 +86,8 @@ def stream_of(drawn: bytes, steps_ms: tuple[int, ...] = STEPS_MS) -> list[Entry]
         saying = (SAYINGS + WRONG)[choice % (len(SAYINGS) + len(WRONG))]
         if kind >= 176:
             said[who], form[who] = saying, FORMS[kind % len(FORMS)]
+        elif kind >= 64 and "latency_ms" in said[who]:
+            said[who] = {**said[who], "latency_ms": READINGS[(choice if kind >= 144 else choice % 6) % len(READINGS)]}
         used = BAD_FORMS[choice % len(BAD_FORMS)] if 160 <= kind < 176 else form[who]
         other = IDS[choice % len(IDS)]
         entries.append(entry(at_ms, *_entry_of(used, who, other, said[who], saying), seq=seq))
