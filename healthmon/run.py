@@ -25,7 +25,7 @@ from healthmon.monitor.round import Round
 from healthmon.monitor.wake import Alarm
 from healthmon.settings import Settings
 from healthmon.store.alive import Alive
-from healthmon.store.calls import open_raw
+from healthmon.store.calls import Client, open_raw
 from healthmon.store.client import open_client
 from healthmon.store.codec import Wire
 from healthmon.store.commits import Commits
@@ -75,16 +75,9 @@ def make_replica(settings: Settings, scripts: Scripts | None = None) -> Replica:
     repair = Repair(name, table, tail, ledger, commits, plain)
     reading = Reading(name, table, tail, alarm, clock, settings.coalesce_effective)
     leases = Leases(keys, verbs, round(ttl_s * 1000))
-
-    def asked(value: str = "") -> None:
-        campaign.leader_is_dead(value)
-
-    def asked_from_thread(value: str) -> None:
-        anyio.from_thread.run_sync(asked, value)
-
-    alive = Alive(url, keys, name, incarnation, asked)
-    watch = LeaderWatch(url, keys, name, settings.takeover_grace, ttl_s, asked_from_thread)
-    campaign = Campaign(name, incarnation, leases, renewer, watch, alive, repair, clock, ttl_s)
+    campaign = _make_campaign(
+        settings, keys=keys, incarnation=incarnation, leases=leases, client=renewer, repair=repair, time=clock
+    )
     digest = settings.rules_digest(repr(sorted(DEFAULT_ROWS.items())))
     parts = Parts(
         keys=keys,
@@ -98,8 +91,8 @@ def make_replica(settings: Settings, scripts: Scripts | None = None) -> Replica:
         repair=repair,
         round=Round(table, tail, reading, orders, ledger, repair),
         leases=leases,
-        watch=watch,
-        alive=alive,
+        watch=campaign.watch,
+        alive=campaign.alive,
         campaign=campaign,
         announcer=Announcer(keys, plain, name, incarnation, digest),
         checker=checker,
@@ -107,6 +100,31 @@ def make_replica(settings: Settings, scripts: Scripts | None = None) -> Replica:
         clients=(pen, renewer, plain, checker),
     )
     return Replica(settings, parts)
+
+
+def _make_campaign(
+    settings: Settings,
+    *,
+    keys: Keys,
+    incarnation: str,
+    leases: Leases,
+    client: Client,
+    repair: Repair,
+    time: RedisClock,
+) -> Campaign:
+    """The campaign, with what wakes it: the hint channel, and the thread that watches the leader."""
+    name, url, ttl_s = settings.replica_id, settings.redis_url, settings.lease_ttl
+
+    def asked(value: str = "") -> None:
+        campaign.leader_is_dead(value)
+
+    def asked_from_thread(value: str) -> None:
+        anyio.from_thread.run_sync(asked, value)
+
+    alive = Alive(url, keys, name, incarnation, asked)
+    watch = LeaderWatch(url, keys, name, settings.takeover_grace, ttl_s, asked_from_thread)
+    campaign = Campaign(name, incarnation, leases, client, watch, alive, repair, time, ttl_s)
+    return campaign
 
 
 def run_monitor(settings: Settings) -> None:

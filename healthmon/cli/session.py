@@ -24,9 +24,8 @@ from healthmon.views.picture import Freshness
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from redis.asyncio import Redis
-
     from healthmon.settings.fields import SharedSettings
+    from healthmon.store.calls import Client
     from healthmon.store.reading import Record
 
 T = TypeVar("T")
@@ -49,7 +48,7 @@ class Session:
     settings: Settings
     url: str
     keys: Keys
-    client: Redis
+    client: Client
     reader: Reader
     cluster: ClusterReader
     events: EventLog

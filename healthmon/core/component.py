@@ -92,6 +92,10 @@ class Layout(Protocol):
     def names(self) -> tuple[str, ...]:
         """The metrics, in their order."""
 
+    @property
+    def place(self) -> int:
+        """From where on the fields may differ."""
+
     def values(self, fields: list[bytes]) -> tuple[float, ...] | None:
         """The metrics' values, of any number, or None when more than they has changed."""
 
@@ -148,6 +152,7 @@ class Component:
     restart_count: int = 0
 
     # Not stored: what makes the next fold of the same bytes cheap, and when to look next (`healthmon.core.table`).
+    raw_id: bytes = b""
     repeat: list[bytes] | None = None
     layout: Layout | None = None
     bounds: tuple[tuple[float, float], ...] = ()

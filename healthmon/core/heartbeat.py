@@ -8,6 +8,7 @@ not kill a living component.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,21 @@ STANDARD_METRICS: Final = (
     "active_connections",
 )
 CUSTOM: Final = "m."
+# Every name that a heartbeat may have, but for custom metrics; `p` holds the others packed.
+NAMES: Final = (
+    "id",
+    "p",
+    "status",
+    "msg",
+    "interval",
+    "role",
+    "host",
+    "pid",
+    "version",
+    "incarnation",
+    "ts",
+    *STANDARD_METRICS,
+)
 METRICS_MAX: Final = 64
 TEXT_MAX: Final = 512
 PAYLOAD_MAX: Final = 16_384
@@ -93,7 +109,7 @@ def read_heartbeat(said: Mapping[str, object]) -> Heartbeat:
             elif len(metrics) >= METRICS_MAX:
                 dropped.append(f"{_brief(name)} is beyond the {METRICS_MAX} metrics of a heartbeat")
             else:
-                metrics[name] = number
+                metrics[sys.intern(name)] = number
         elif name == "interval":
             seconds = _number(value)
             if seconds is None or not 0 < seconds <= 86_400 * 365:
@@ -110,7 +126,7 @@ def read_heartbeat(said: Mapping[str, object]) -> Heartbeat:
             seconds = _number(value)
             beat.sent_ms = round(seconds * 1000) if seconds is not None and 0 < seconds < 1e11 else 0
         elif name in _TEXTS:
-            setattr(beat, name, _text(value))
+            setattr(beat, name, sys.intern(_text(value)))
     if dropped:
         beat.dropped = tuple(dropped)
     return beat

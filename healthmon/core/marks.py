@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from healthmon.core.heartbeat import NAMES
 from healthmon.core.score import score_of
 
 if TYPE_CHECKING:
     from healthmon.core.component import Component
 
+_NAMES: Final = {name.encode(): name.encode() for name in NAMES}
 Entry = tuple[bytes, list[bytes]]  # id, [name, value, …]: as the server sent it, a two-item list in fact
 
 
@@ -26,6 +28,13 @@ def mark(era: int, entry_id: bytes) -> tuple[int, int, int]:
 def mark_of(component: Component) -> tuple[int, int, int]:
     """How far the component's own entries are folded."""
     return mark(component.era, component.last_id) if component.last_id else (0, 0, 0)
+
+
+def kept(fields: list[bytes], raw_id: bytes) -> list[bytes]:
+    """A copy to keep. Its names and its id are shared: those of a reply are copies of their own, in every entry."""
+    copied = [_NAMES.get(one, one) for one in fields]
+    copied[1] = raw_id
+    return copied
 
 
 def claimed_id(fields: list[bytes]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from healthmon.core.score import DEFAULT_ROWS, Row
@@ -85,21 +86,7 @@ class Policy:
 
     def limits(self, defaults: Defaults, interval_ms: int = 0) -> Limits:
         """The limits that follow. `interval_ms` is the announced one, 0 when none was; the policy's own comes first."""
-        paced = self.interval_ms or min(interval_ms, INTERVAL_MS_MAX)
-        floors = [paced * times for times in STAGE_INTERVALS]
-        # A long interval puts an earlier stage off at most until a later one that the policy sets: the stages rise.
-        dead_ms = _or(self.dead_threshold, max(defaults.dead_threshold_ms, floors[2]))
-        degraded_ms = _or(self.degraded_threshold, max(defaults.degraded_threshold_ms, min(floors[1], dead_ms)))
-        return Limits(
-            timeout_ms=_or(self.heartbeat_timeout, max(defaults.heartbeat_timeout_ms, min(floors[0], degraded_ms))),
-            degraded_ms=degraded_ms,
-            dead_ms=dead_ms,
-            startup_ms=_or(self.startup_timeout, defaults.startup_timeout_ms),
-            recovery_heartbeats=self.recovery_heartbeats or defaults.recovery_heartbeats,
-            crash_loop=int(self.restart.get("max_retries", defaults.max_retries)),
-            reset_after_ms=defaults.reset_after_ms,
-            rows={**DEFAULT_ROWS, **self.score} if self.score else DEFAULT_ROWS,
-        )
+        return _limits(self, defaults, interval_ms)
 
     @property
     def interval_ms(self) -> int:
@@ -114,6 +101,29 @@ class Policy:
                 for f in fields(self)
             }
         )
+
+
+DEFAULT_POLICY: Final = Policy()
+
+
+@lru_cache(maxsize=4096)
+def _limits(policy: Policy, defaults: Defaults, interval_ms: int) -> Limits:
+    """Components of a kind share one object."""
+    paced = policy.interval_ms or min(interval_ms, INTERVAL_MS_MAX)
+    floors = [paced * times for times in STAGE_INTERVALS]
+    # A long interval puts an earlier stage off at most until a later one that the policy sets: the stages rise.
+    dead_ms = _or(policy.dead_threshold, max(defaults.dead_threshold_ms, floors[2]))
+    degraded_ms = _or(policy.degraded_threshold, max(defaults.degraded_threshold_ms, min(floors[1], dead_ms)))
+    return Limits(
+        timeout_ms=_or(policy.heartbeat_timeout, max(defaults.heartbeat_timeout_ms, min(floors[0], degraded_ms))),
+        degraded_ms=degraded_ms,
+        dead_ms=dead_ms,
+        startup_ms=_or(policy.startup_timeout, defaults.startup_timeout_ms),
+        recovery_heartbeats=policy.recovery_heartbeats or defaults.recovery_heartbeats,
+        crash_loop=int(policy.restart.get("max_retries", defaults.max_retries)),
+        reset_after_ms=defaults.reset_after_ms,
+        rows={**DEFAULT_ROWS, **policy.score} if policy.score else DEFAULT_ROWS,
+    )
 
 
 def _or(seconds: float | None, otherwise_ms: int) -> int:
@@ -143,10 +153,11 @@ def parse_policy(given: Mapping[str, Any], defaults: Defaults) -> Policy:
     return policy
 
 
+@lru_cache(maxsize=1024)
 def read_policy(text: str, defaults: Defaults) -> Policy:
     """A policy from its stored or sent JSON text; the empty text is the default policy. Raises Refused."""
     if not text:
-        return Policy()
+        return DEFAULT_POLICY
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -19,8 +19,8 @@ from healthmon.core.event import Event, EventType, apply
 from healthmon.core.fold import fold_heartbeat, settled
 from healthmon.core.heartbeat import Heartbeat, Rejection, Unreadable
 from healthmon.core.looks import Looks
-from healthmon.core.marks import Entry, claimed_id, id_ms, mark, mark_of, settle
-from healthmon.core.policy import Defaults, Policy
+from healthmon.core.marks import Entry, claimed_id, id_ms, kept, mark, mark_of, settle
+from healthmon.core.policy import DEFAULT_POLICY, Defaults
 from healthmon.core.rules import Moment
 from healthmon.core.score import good_bounds
 
@@ -143,13 +143,13 @@ class Table:
     def _fold_metrics(self, component: Component, fields: list[bytes]) -> bool:
         """Note metrics that leave the score good; False, and nothing done, when they have to go the long way."""
         layout = component.layout
-        values = layout.values(fields) if layout is not None and component.repeat is not None else None
-        if values is None:
+        if layout is None or component.repeat is None or (values := layout.values(fields)) is None:
             return False
         for value, (least, most) in zip(values, component.bounds):  # noqa: B905  # `strict` would double what this costs
             if not least <= value <= most:
                 return False
-        component.values, component.repeat = values, fields
+        component.values = values
+        component.repeat[layout.place :] = fields[layout.place :]
         return True
 
     def refold(self, entries: Iterable[Entry], only: set[str]) -> None:
@@ -237,7 +237,7 @@ class Table:
     def _remember(self, component: Component, beat: Heartbeat, fields: list[bytes]) -> None:
         """Keep the bytes whose repetition changes nothing; the first gap of one and a half intervals is looked at."""
         repeats = settled(component) and (bool(beat.metrics) or not component.metrics) and not beat.sent_ms
-        component.repeat = fields if repeats else None
+        component.repeat = kept(fields, component.raw_id) if repeats else None
         component.layout = self._wire.layout(fields) if repeats and beat.metrics else None
         component.bounds = good_bounds(component.layout.names, component.limits.rows) if component.layout else ()
         interval_ms = component.expected_interval_ms
@@ -255,8 +255,8 @@ class Table:
         if refusal:
             self._reject(entry_id, refusal[0], refusal[1], fields)
             return None
-        policy = Policy()
-        component = Component(beat.id, now_ms, policy, policy.limits(self.defaults), since_ms=now_ms)
+        limits = DEFAULT_POLICY.limits(self.defaults)
+        component = Component(beat.id, now_ms, DEFAULT_POLICY, limits, since_ms=now_ms)
         self.put(component)
         self.changed[component.id] = None
         return component
@@ -265,7 +265,8 @@ class Table:
         """Take a record into the table, in the place of an older one of the same id."""
         self.drop(component.id)
         self.components[component.id] = component
-        self._by_raw[component.id.encode()] = component
+        component.raw_id = component.id.encode()
+        self._by_raw[component.raw_id] = component
         self._count_timeout(component.limits.timeout_ms, 1)
         self._refold_upto = max(self._refold_upto, mark_of(component)) if component.last_id else self._refold_upto
         self._looks.push(component, component.proof_ms + component.limits.timeout_ms)
@@ -276,7 +277,7 @@ class Table:
         """Take a record out; nothing is left of it."""
         component = self.components.pop(component_id, None)
         if component is not None:
-            del self._by_raw[component_id.encode()]
+            del self._by_raw[component.raw_id]
             component.repeat, component.look_at_ms = None, 0
             self._count_timeout(component.limits.timeout_ms, -1)
             self.changed.pop(component_id, None)

@@ -7,11 +7,9 @@ import os
 import socket
 from dataclasses import dataclass, field
 
-from redis.asyncio import Redis
-
 from healthmon import __version__, clock
 from healthmon.core.alert import rfc3339
-from healthmon.store.calls import call
+from healthmon.store.calls import Client, call
 from healthmon.store.keys import GONE_KEPT_MS, MONITOR_TTL_S, Keys
 
 logger = logging.getLogger("healthmon.monitor")
@@ -23,7 +21,7 @@ class Announcer:
     """Writes this replica's hash and reads who else is there."""
 
     keys: Keys
-    client: Redis
+    client: Client
     replica: str
     incarnation: str
     digest: str

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
-from redis.asyncio import Redis
 
 from healthmon import clock
 from healthmon.core.lease import RENEW_EVERY
@@ -22,6 +21,7 @@ from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.redis_clock import RedisClock
 from healthmon.monitor.repair import Repair
 from healthmon.store.alive import Alive
+from healthmon.store.calls import Client
 from healthmon.store.leases import Acquired, Claim, Held, Leases
 from healthmon.store.liveness import LeaderWatch
 
@@ -37,7 +37,7 @@ class Campaign:
     replica: str
     incarnation: str
     leases: Leases
-    client: Redis
+    client: Client
     watch: LeaderWatch
     alive: Alive
     repair: Repair

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 import tenacity
-from redis.asyncio import Redis
 
 from healthmon import clock
 from healthmon.core.alert import alert_of, shard_alert_of
@@ -22,6 +21,7 @@ from healthmon.core.table import Table
 from healthmon.errors import Fenced, GenerationChanged, HealthmonError, NotPermitted
 from healthmon.monitor.leadership import Leadership
 from healthmon.settings import Settings
+from healthmon.store.calls import Client
 from healthmon.store.commits import CHANGES_MAX, ITEMS_MAX, Batch, Change, Commits, Outcome, ShardEvent, alert_text
 from healthmon.store.keys import Keys
 from healthmon.store.streams import Tail
@@ -54,8 +54,8 @@ class Ledger:
     table: Table
     tail: Tail
     commits: Commits
-    client: Redis
-    reader: Redis
+    client: Client
+    reader: Client
     generation: str = ""
     cursor: dict[str, str] = field(default_factory=dict)
     stored_control: bytes = b""

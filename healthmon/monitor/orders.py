@@ -7,13 +7,14 @@ it. What is left in the queue when the follower leads is its first work.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from healthmon.core import command
 from healthmon.core.command import Command
 from healthmon.core.component import Component, valid_id
 from healthmon.core.decide import decide
+from healthmon.core.event import Event, EventType
 from healthmon.core.heartbeat import Rejection, Unreadable
 from healthmon.core.marks import Entry
 from healthmon.core.policy import Policy
@@ -41,6 +42,7 @@ class Orders:
     asked_to_step_down: str = ""
     queue: OrderedDict[bytes, list[bytes]] = field(default_factory=OrderedDict)
     syncs: list[Command] = field(default_factory=list)
+    _forgot: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
     def keep(self, entry: Entry) -> None:
         """Follow: remember a command until its event is seen. The oldest give way when there are ten thousand."""
@@ -48,10 +50,12 @@ class Orders:
         if len(self.queue) > QUEUE_MAX:
             self.queue.popitem(last=False)
 
-    def done(self, cause: str) -> None:
-        """An event named this command as its cause."""
-        if cause:
-            self.queue.pop(cause.encode(), None)
+    def done(self, event: Event) -> None:
+        """An event named a command as its cause."""
+        if event.cause:
+            self.queue.pop(event.cause.encode(), None)
+        if event.type is EventType.FORGOTTEN:
+            self._note_forgotten(event.id, event.cause)
 
     def settle(self, control: bytes, rejected: bytes) -> None:
         """The leader's cursor: every command up to `control` was answered, every refusal up to `rejected` stored."""
@@ -141,24 +145,40 @@ class Orders:
 
     async def _forget(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
         component = self.table.get(asked.id)
-        if component is None or self._done(asked, component):
-            if asked.id not in self.table.gone or self.table.gone[asked.id][0] < asked.ms:
-                raise Refused(f"no component {asked.id}")
+        if self._done(asked, component):
             return
+        if component is None:
+            raise Refused(f"no component {asked.id}")
         if component.rev == 0:
             await self.ledger.commit(leadership, [(component, decide(component, moment, self.table.defaults))], moment)
-        await self.ledger.forget(leadership, component, command.forget(component, asked), moment)
+        event = command.forget(component, asked)
+        event = replace(event, at_ms=max(event.at_ms, component.since_ms))  # so that no later life is born before it
+        await self.ledger.forget(leadership, component, event, moment)
+        self._note_forgotten(asked.id, asked.entry)
 
     def _done(self, asked: Command, component: Component | None) -> bool:
-        """Whether a former leader did this already: the record's mark or a tombstone says so."""
-        if self.table.gone.get(asked.id, (0, ""))[0] >= asked.ms:
+        """Whether it was done already, here or by a former leader: the record's mark or a tombstone says so.
+
+        A tombstone knows only milliseconds, and `forget` and `register` may come within one: the entry is then asked.
+        """
+        gone_ms = self.table.gone.get(asked.id, (0, ""))[0]
+        entry = order(asked.entry.encode())
+        if gone_ms >= asked.ms and order(self._forgot.get(asked.id, asked.entry).encode() or b"0-0") >= entry:
             return True
         folded = component.control_folded.encode() if component is not None else b""
-        return bool(folded) and order(folded) >= order(asked.entry.encode())
+        return bool(folded) and order(folded) >= entry
+
+    def _note_forgotten(self, component_id: str, cause: str) -> None:
+        self._forgot[component_id] = cause
+        self._forgot.move_to_end(component_id)
+        if len(self._forgot) > QUEUE_MAX:
+            self._forgot.popitem(last=False)
 
     def _blank(self, asked: Command) -> Component:
         policy = Policy()
-        return Component(asked.id, asked.ms, policy, policy.limits(self.table.defaults), since_ms=asked.ms)
+        # No two lives of one id are born at once.
+        born_ms = max(asked.ms, self.table.gone.get(asked.id, (0, ""))[0] + 1)
+        return Component(asked.id, born_ms, policy, policy.limits(self.table.defaults), since_ms=born_ms)
 
     def _refuse(self, entry: Entry, reason: str, detail: str) -> None:
         payload = b" ".join(entry[1])[:1024]

@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from redis.asyncio import Redis
-
 from healthmon.core.event import Event, EventType, recovered
 from healthmon.core.table import Table
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Ledger
 from healthmon.monitor.reading import Slice
+from healthmon.store.calls import Client
 from healthmon.store.commits import CHANGES_MAX, Commits
 from healthmon.store.streams import Tail
 
@@ -39,7 +38,7 @@ class Repair:
     tail: Tail
     ledger: Ledger
     commits: Commits
-    client: Redis
+    client: Client
     cold: bool = True
     epoch_floor: int = 0
     _tries: int = 0

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 import anyio
 import anyio.to_thread
 import tenacity
-from redis.asyncio import Redis
 
 from healthmon import clock
 from healthmon.core.lease import standby_rank
@@ -28,7 +27,7 @@ from healthmon.monitor.vigil import Vigil
 from healthmon.monitor.wake import Alarm
 from healthmon.settings import Settings
 from healthmon.store.alive import Alive
-from healthmon.store.calls import call
+from healthmon.store.calls import Client, call
 from healthmon.store.client import check_server
 from healthmon.store.founding import found, tell_canary
 from healthmon.store.keys import Keys
@@ -64,9 +63,9 @@ class Parts:
     alive: Alive
     campaign: Campaign
     announcer: Announcer
-    checker: Redis
-    plain: Redis
-    clients: tuple[Redis, ...]
+    checker: Client
+    plain: Client
+    clients: tuple[Client, ...]
 
     async def close(self) -> None:
         """Close every connection."""

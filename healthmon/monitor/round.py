@@ -92,7 +92,7 @@ class Round:
             event = read_event(entry_id.decode(), text_map(fields))
             if event is None:
                 continue
-            self.orders.done(event.cause)
+            self.orders.done(event)
             if event.type is EventType.LEADER:
                 self.leader_told.set()
             if not event.id:

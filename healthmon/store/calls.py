@@ -8,6 +8,8 @@ from redis.asyncio import Redis
 
 from healthmon.store.client import open_client, store_errors
 
+Client = Redis  # what the other rooms hold and hand back to the store: they import no redis themselves
+
 
 def open_raw(url: str, *, name: str, timeout_s: float = 5.0, dedicated: bool = False) -> Redis:
     """A client whose replies are left as they come: no dictionaries, no numbers made of text, nothing per entry."""

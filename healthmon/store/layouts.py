@@ -5,6 +5,9 @@ Most heartbeats of a component differ from the one before in the values of its m
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
@@ -41,23 +44,26 @@ def layout_of(fields: list[bytes]) -> Layout | None:
 class PackedLayout:
     """A payload `p` that ends in its metrics; the Python helper packs each as a float of eight bytes."""
 
-    __slots__ = ("_fixed", "_head_bytes", "_size", "_unpack", "names")
+    __slots__ = ("_fixed", "_head_bytes", "_shape")
+    place = 3
 
     def __init__(self, head: bytes, names: tuple[str, ...]) -> None:
-        self.names = names
-        keys = [_packed(name) + _FLOAT for name in names]
+        self._shape = shape = _shape(len(head), names)
         self._head_bytes = len(head)
-        self._fixed = (head + keys[0], *keys[1:])
-        shape = _shape(tuple(map(len, self._fixed)))
-        self._size, self._unpack = shape.size, shape.unpack
+        self._fixed = (head + shape.keys[0], *shape.keys[1:])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics, in their order."""
+        return self._shape.names
 
     def values(self, fields: list[bytes]) -> tuple[float, ...] | None:
         """The metrics' values, of any number, or None when more than they has changed."""
         if len(fields) != 4 or fields[2] != b"p" or fields[0] != b"id":
             return None
-        payload = fields[3]
-        if len(payload) == self._size:
-            parts = self._unpack(payload)
+        payload, shape = fields[3], self._shape
+        if len(payload) == shape.size:
+            parts = shape.unpack(payload)
             if parts[::2] == self._fixed:
                 return parts[1::2]
         return self._values_of_map(payload)
@@ -78,18 +84,18 @@ class PackedLayout:
 class PlainLayout:
     """Plain text fields that end in the metrics, as redis-cli and clients without msgpack send them."""
 
-    __slots__ = ("_head", "_length", "_metrics", "_names", "names")
+    __slots__ = ("_head", "_length", "_names", "names", "place")
 
     def __init__(self, head: list[bytes], raw_names: list[bytes], names: tuple[str, ...]) -> None:
         self.names = names
         self._head = head[:-1]
         self._names = raw_names
-        self._metrics = len(head) - 1
+        self.place = len(head) - 1
         self._length = len(self._head) + 2 * len(raw_names)
 
     def values(self, fields: list[bytes]) -> tuple[float, ...] | None:
         """The metrics' values, of any number, or None when more than they has changed."""
-        at = self._metrics
+        at = self.place
         if len(fields) != self._length or fields[:at] != self._head or fields[at::2] != self._names:
             return None
         texts = fields[at + 1 :: 2]
@@ -119,7 +125,18 @@ def _is_metric(name: str) -> bool:
     return name in STANDARD_METRICS or name.startswith(CUSTOM)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What payloads whose beginnings are of one length, with the same metrics after them, have in common."""
+
+    names: tuple[str, ...]
+    keys: tuple[bytes, ...]
+    size: int
+    unpack: Callable[[bytes], tuple[Any, ...]]
+
+
 @lru_cache(maxsize=1024)
-def _shape(sizes: tuple[int, ...]) -> Struct:
-    """Components of a kind have one shape."""
-    return Struct(">" + "".join(f"{size}sd" for size in sizes))
+def _shape(head_bytes: int, names: tuple[str, ...]) -> _Shape:
+    keys = tuple(_packed(name) + _FLOAT for name in names)
+    struct = Struct(f">{head_bytes + len(keys[0])}sd" + "".join(f"{len(key)}sd" for key in keys[1:]))
+    return _Shape(tuple(map(sys.intern, names)), keys, struct.size, struct.unpack)

@@ -12,10 +12,10 @@ from healthmon.store.scripts import Scripts
 
 async def check_permissions(client: Redis, keys: Keys, scripts: Scripts, replica: str, incarnation: str) -> None:
     """Raises NotPermitted with what is denied and the fix. Nothing is run but a script that asks."""
-    commands = _commands(keys, keys.alive(replica, incarnation))
-    touched = sorted(
-        {key for command in commands for key in command if key.startswith(keys.root) and ":alive:" not in key}
-    )
+    channels = (keys.alive(replica, incarnation), keys.hint)
+    commands = _commands(keys, channels[0])
+    words = {word for command in commands for word in command if word.startswith(keys.root)}
+    touched = sorted(words.difference(channels))
     denied = await scripts.permitted(client, touched, [msgpack.packb(commands, use_bin_type=False)])
     if denied:
         first = denied[0].decode()

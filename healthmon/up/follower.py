@@ -12,12 +12,11 @@ import tenacity
 from healthmon.core.component import HealthState
 from healthmon.core.event import EventType
 from healthmon.errors import StoreUnavailable
+from healthmon.store.calls import Client
 from healthmon.store.event_log import START, EventLog
 from healthmon.views.words import plural
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
     from healthmon.store.embedded import EmbeddedServer
     from healthmon.store.event_log import Gap
     from healthmon.store.keys import Keys
@@ -38,7 +37,7 @@ class Follower:
     """
 
     server: EmbeddedServer
-    client: Redis
+    client: Client
     keys: Keys
     household: Household
     screen: Screen

@@ -13,12 +13,11 @@ from healthmon import clock
 from healthmon.core.policy import Policy
 from healthmon.demo.play import CAST, INTERVAL_S, play
 from healthmon.store.asking import ask
+from healthmon.store.calls import Client
 from healthmon.up.household import Absence, Child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from redis.asyncio import Redis
 
     from healthmon.demo.play import Scene
     from healthmon.settings import Settings
@@ -36,7 +35,7 @@ def cast(url: str, prefix: str) -> dict[str, Child]:
     return children
 
 
-async def register(client: Redis, keys: Keys, rules: Settings) -> None:
+async def register(client: Client, keys: Keys, rules: Settings) -> None:
     """Tell the cluster what is expected of the components, so that whoever asks, with whatever settings, sees it.
 
     Raises StoreUnavailable.
