@@ -161,9 +161,17 @@ class Cluster:
 
     async def ask(self, **fields: str) -> str:
         """Append a command to the control stream; its id."""
-        entry: str = await self.client.xadd(self.keys.control, dict[Any, Any](fields))
-        self.commands[entry] = fields
+        [entry] = await self.ask_together(fields)
         return entry
+
+    async def ask_together(self, *commands: Fields) -> list[str]:
+        """Append commands in one transaction, so that their ids have one millisecond."""
+        pipeline = self.client.pipeline(transaction=True)
+        for fields in commands:
+            pipeline.xadd(self.keys.control, fields)
+        entries: list[str] = await pipeline.execute()
+        self.commands.update(zip(entries, commands, strict=True))
+        return entries
 
     async def answered(self, entry: str) -> None:
         """Returns when the leader's cursor is past this command."""

@@ -267,7 +267,7 @@ def table_differences(table: Table, history: History) -> list[str]:
         theirs = (said["state"], said["rev"], said["born"], milliseconds(said["since"]), said["reason"])
         if mine != (*theirs, said.get("incident", "")):
             different.append(f"{one} is {mine} in the table and {theirs} in the hash")
-        counted = (str(held.total_heartbeats), f"{held.era}:{held.last_id.decode()}")
+        counted = (str(held.total_heartbeats), f"{held.era}:{held.last_id.decode()}" if held.last_id else "")
         if counted != (said["total_heartbeats"], said["folded"]):
             different.append(f"{one} counts {counted}, the hash {said['total_heartbeats']}, {said['folded']}")
     return different
