@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ async def test_a_forgotten_component_is_gone_for_both(
     ],
 )
 async def test_a_bad_policy_is_refused_with_its_reason(
-    pair: tuple[DistributedHealthMonitor, DistributedHealthMonitor], policy: dict[str, object], sentence: str
+    pair: tuple[DistributedHealthMonitor, DistributedHealthMonitor], policy: dict[str, Any], sentence: str
 ) -> None:
     leader, _ = pair
     with pytest.raises(Refused, match=sentence):
