@@ -86,7 +86,7 @@ def valid_id(text: str) -> bool:
 
 
 class Layout(Protocol):
-    """Where the metrics stand in a component's entries, while nothing else of them changes."""
+    """Where the metrics stand in entries, while nothing else of them changes. Components of a kind share one."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -96,8 +96,8 @@ class Layout(Protocol):
     def place(self) -> int:
         """From where on the fields may differ."""
 
-    def values(self, fields: list[bytes]) -> tuple[float, ...] | None:
-        """The metrics' values, of any number, or None when more than they has changed."""
+    def values(self, fields: list[bytes], known: list[bytes]) -> tuple[float, ...] | None:
+        """The metrics' values, of any number, or None when more than they differs from the known entry."""
 
 
 @dataclass(slots=True)

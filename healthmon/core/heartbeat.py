@@ -28,17 +28,7 @@ STANDARD_METRICS: Final = (
 CUSTOM: Final = "m."
 # Every name that a heartbeat may have, but for custom metrics; `p` holds the others packed.
 NAMES: Final = (
-    "id",
-    "p",
-    "status",
-    "msg",
-    "interval",
-    "role",
-    "host",
-    "pid",
-    "version",
-    "incarnation",
-    "ts",
+    *["id", "p", "status", "msg", "interval", "role", "host", "pid", "version", "incarnation", "ts"],
     *STANDARD_METRICS,
 )
 METRICS_MAX: Final = 64
@@ -126,7 +116,8 @@ def read_heartbeat(said: Mapping[str, object]) -> Heartbeat:
             seconds = _number(value)
             beat.sent_ms = round(seconds * 1000) if seconds is not None and 0 < seconds < 1e11 else 0
         elif name in _TEXTS:
-            setattr(beat, name, sys.intern(_text(value)))
+            text = _text(value)
+            setattr(beat, name, sys.intern(text) if name in _COMMON_TEXTS else text)
     if dropped:
         beat.dropped = tuple(dropped)
     return beat
@@ -139,6 +130,8 @@ def shown(text: str, most: int = TEXT_MAX) -> str:
 
 
 _TEXTS: Final = frozenset(("msg", "role", "host", "pid", "version", "incarnation"))
+# What many components have in common is kept once.
+_COMMON_TEXTS: Final = frozenset(("role", "host", "version"))
 
 
 def _number(value: object) -> float | None:

@@ -143,7 +143,7 @@ class Table:
     def _fold_metrics(self, component: Component, fields: list[bytes]) -> bool:
         """Note metrics that leave the score good; False, and nothing done, when they have to go the long way."""
         layout = component.layout
-        if layout is None or component.repeat is None or (values := layout.values(fields)) is None:
+        if layout is None or component.repeat is None or (values := layout.values(fields, component.repeat)) is None:
             return False
         for value, (least, most) in zip(values, component.bounds):  # noqa: B905  # `strict` would double what this costs
             if not least <= value <= most:

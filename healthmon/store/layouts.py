@@ -30,7 +30,7 @@ def layout_of(fields: list[bytes]) -> Layout | None:
     if fields[0] != b"id" or len(fields) % 2 or sum(map(len, fields)) > PAYLOAD_MAX - _NUMBERS_BYTES_MAX:
         return None
     if len(fields) == 4 and fields[2] == b"p":
-        return _packed_layout(fields[3])
+        return _layout_of_payload(fields[3])
     names = fields[::2]
     if b"p" in names or b"b" in names or len(set(names)) < len(names):
         return None
@@ -38,42 +38,37 @@ def layout_of(fields: list[bytes]) -> Layout | None:
     first = next((place for place, name in enumerate(texts) if _is_metric(name)), len(texts))
     if first == len(texts) or not all(map(_is_metric, texts[first:])):
         return None
-    return PlainLayout(fields[: 2 * first + 1], fields[2 * first :: 2], tuple(texts[first:]))
+    return _plain_layout(first, tuple(names), tuple(map(sys.intern, texts[first:])))
 
 
+@dataclass(frozen=True, slots=True)
 class PackedLayout:
     """A payload `p` that ends in its metrics; the Python helper packs each as a float of eight bytes."""
 
-    __slots__ = ("_fixed", "_head_bytes", "_shape")
-    place = 3
+    names: tuple[str, ...]
+    head_bytes: int
+    keys: tuple[bytes, ...]
+    size: int
+    unpack: Callable[[bytes], tuple[Any, ...]]
+    place: int = 3
 
-    def __init__(self, head: bytes, names: tuple[str, ...]) -> None:
-        self._shape = shape = _shape(len(head), names)
-        self._head_bytes = len(head)
-        self._fixed = (head + shape.keys[0], *shape.keys[1:])
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The metrics, in their order."""
-        return self._shape.names
-
-    def values(self, fields: list[bytes]) -> tuple[float, ...] | None:
-        """The metrics' values, of any number, or None when more than they has changed."""
+    def values(self, fields: list[bytes], known: list[bytes]) -> tuple[float, ...] | None:
+        """The metrics' values, of any number, or None when more than they differs from the known entry."""
         if len(fields) != 4 or fields[2] != b"p" or fields[0] != b"id":
             return None
-        payload, shape = fields[3], self._shape
-        if len(payload) == shape.size:
-            parts = shape.unpack(payload)
-            if parts[::2] == self._fixed:
-                return parts[1::2]
+        payload = fields[3]
+        if not payload.startswith(known[3][: self.head_bytes]):
+            return None
+        if len(payload) == self.size:
+            parts = self.unpack(payload)
+            if parts[1::2] == self.keys:
+                return parts[2::2]
         return self._values_of_map(payload)
 
     def _values_of_map(self, payload: bytes) -> tuple[float, ...] | None:
         """Whole numbers take fewer bytes, so that nothing stands at its place."""
-        if not payload.startswith(self._fixed[0][: self._head_bytes]):
-            return None
         try:
-            metrics = msgpack.unpackb(_FIXMAPS[len(self.names)] + payload[self._head_bytes :], raw=False)
+            metrics = msgpack.unpackb(_FIXMAPS[len(self.names)] + payload[self.head_bytes :], raw=False)
         except (ValueError, msgpack.UnpackException):
             return None
         if tuple(metrics) != self.names or not all(type(value) in (float, int) for value in metrics.values()):
@@ -81,22 +76,19 @@ class PackedLayout:
         return tuple(map(float, metrics.values()))
 
 
+@dataclass(frozen=True, slots=True)
 class PlainLayout:
     """Plain text fields that end in the metrics, as redis-cli and clients without msgpack send them."""
 
-    __slots__ = ("_head", "_length", "_names", "names", "place")
+    names: tuple[str, ...]
+    place: int
+    length: int
+    raw_names: list[bytes]
 
-    def __init__(self, head: list[bytes], raw_names: list[bytes], names: tuple[str, ...]) -> None:
-        self.names = names
-        self._head = head[:-1]
-        self._names = raw_names
-        self.place = len(head) - 1
-        self._length = len(self._head) + 2 * len(raw_names)
-
-    def values(self, fields: list[bytes]) -> tuple[float, ...] | None:
-        """The metrics' values, of any number, or None when more than they has changed."""
+    def values(self, fields: list[bytes], known: list[bytes]) -> tuple[float, ...] | None:
+        """The metrics' values, of any number, or None when more than they differs from the known entry."""
         at = self.place
-        if len(fields) != self._length or fields[:at] != self._head or fields[at::2] != self._names:
+        if len(fields) != self.length or fields[at::2] != self.raw_names or fields[:at] != known[:at]:
             return None
         texts = fields[at + 1 :: 2]
         if sum(map(len, texts)) > _NUMBERS_BYTES_MAX:
@@ -107,13 +99,25 @@ class PlainLayout:
             return None
 
 
-def _packed_layout(payload: bytes) -> PackedLayout | None:
+def _layout_of_payload(payload: bytes) -> PackedLayout | None:
     said: dict[str, Any] = msgpack.unpackb(payload, raw=False, strict_map_key=False, unicode_errors="replace")
     names = tuple(name for name in said if isinstance(name, str) and _is_metric(name))
     if not names or len(said) > FIXMAP_MAX or tuple(said)[-len(names) :] != names:
         return None
     tail = b"".join(_packed(name) + _packed(said[name]) for name in names)
-    return PackedLayout(payload[: -len(tail)], names) if payload.endswith(tail) else None
+    return _packed_layout(len(payload) - len(tail), names) if payload.endswith(tail) else None
+
+
+@lru_cache(maxsize=1024)
+def _packed_layout(head_bytes: int, names: tuple[str, ...]) -> PackedLayout:
+    keys = tuple(_packed(name) + _FLOAT for name in names)
+    struct = Struct(f">{head_bytes}s" + "".join(f"{len(key)}sd" for key in keys))
+    return PackedLayout(tuple(map(sys.intern, names)), head_bytes, keys, struct.size, struct.unpack)
+
+
+@lru_cache(maxsize=1024)
+def _plain_layout(first: int, raw_names: tuple[bytes, ...], names: tuple[str, ...]) -> PlainLayout:
+    return PlainLayout(names, 2 * first, 2 * len(raw_names), list(raw_names[first:]))
 
 
 def _packed(value: object) -> bytes:
@@ -123,20 +127,3 @@ def _packed(value: object) -> bytes:
 
 def _is_metric(name: str) -> bool:
     return name in STANDARD_METRICS or name.startswith(CUSTOM)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """What payloads whose beginnings are of one length, with the same metrics after them, have in common."""
-
-    names: tuple[str, ...]
-    keys: tuple[bytes, ...]
-    size: int
-    unpack: Callable[[bytes], tuple[Any, ...]]
-
-
-@lru_cache(maxsize=1024)
-def _shape(head_bytes: int, names: tuple[str, ...]) -> _Shape:
-    keys = tuple(_packed(name) + _FLOAT for name in names)
-    struct = Struct(f">{head_bytes + len(keys[0])}sd" + "".join(f"{len(key)}sd" for key in keys[1:]))
-    return _Shape(tuple(map(sys.intern, names)), keys, struct.size, struct.unpack)
