@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ class Beats:
     """Each sends at its pace over a connection of its own, and keeps nothing while Redis is away.
 
     `accepted`: those whose id came back. `unsure`: sent, and never answered, so perhaps there. `refused`: not there.
+    `sent`: the arrivals of the accepted, in ms of the server's clock.
     `lost_max`: so many may have been accepted and lost with the data before anybody read them.
     """
 
@@ -28,7 +29,7 @@ class Beats:
     accepted: Counter[str] = field(default_factory=Counter)
     unsure: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    last_ms: dict[str, int] = field(default_factory=dict)
+    sent: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     lost_max: int = 0
 
     def least(self, component: str) -> int:
@@ -58,7 +59,7 @@ class Beats:
             self.refused[component] += 1
         else:
             self.accepted[component] += 1
-            self.last_ms[component] = int(entry.partition(b"-")[0])
+            self.sent[component].append(int(entry.partition(b"-")[0]))
 
 
 @asynccontextmanager

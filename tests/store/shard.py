@@ -46,7 +46,7 @@ def counted(component: Component, total: int) -> Component:
     return component
 
 
-def moved(before: Component, *targets: str, epoch: int = 1) -> Change:
+def moved(before: Component, *targets: str, epoch: int = 1, replica: str = "test") -> Change:
     """The change that registers a blank component, if it is one, and takes it through these states."""
     after = copy.copy(before)
     events: list[Event] = []
@@ -64,7 +64,7 @@ def moved(before: Component, *targets: str, epoch: int = 1) -> Change:
             source=after.state.value if target else "",
             target=target,
             epoch=epoch,
-            replica="test",
+            replica=replica,
             set={"incident": f"{after.id}@1"} if target in ("degraded", "dead") else {},
         )
         apply(after, event, DEFAULTS)
@@ -186,7 +186,9 @@ def subscribed(url: str, channel: str, *, plainly: bool = False) -> Iterator[red
         connection.disconnect()
 
 
-def said_by_the_shard(number: int, rule: str = "test") -> ShardEvent:
+def said_by_the_shard(number: int, rule: str = "test", epoch: int = 1) -> ShardEvent:
     """An event of the shard itself, the so-many-th."""
-    event = Event(EventType.GUARD, "", rev=0, born_ms=0, at_ms=T0, reason="a test", rule=rule, epoch=1, replica="one")
+    event = Event(
+        EventType.GUARD, "", rev=0, born_ms=0, at_ms=T0, reason="a test", rule=rule, epoch=epoch, replica="one"
+    )
     return ShardEvent(event, number, {"note": rule})

@@ -66,7 +66,7 @@ async def dies_in_time(rs: Replicas, beats: Beats, name: str) -> None:
 
     await eventually(dead, 10)
     since_ms = int(await call(rs.client, "ZSCORE", rs.keys.state("dead"), name))
-    silent_ms = since_ms - beats.last_ms[name]
+    silent_ms = since_ms - beats.sent[name][-1]
     # After a recovery deaths wait until it is over and everybody had one heartbeat_timeout to be heard.
     excused_ms = RECOVERING_MS + 600 if await rs.events(type="recovered") else 0
     assert DEAD_S * 1000 <= silent_ms <= DEAD_S * 1000 + excused_ms + 700, silent_ms
