@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthmon.core.blindness import CANARY_MS_MAX, CANARY_MS_MIN, Blindness, Stretch, canary_ms
+from healthmon.core.blindness import CANARY_MS_MAX, CANARY_MS_MIN, Blindness, Stretch, canary_ms, gaps_in
 
 MS = st.integers(0, 120)
 PAIRS = st.lists(st.tuples(MS, MS), max_size=8)
@@ -51,6 +51,17 @@ def test_stretches_stay_sorted_and_never_touch(pairs: list[tuple[int, int]]) -> 
     stretches = blindness_of(pairs)[0].stretches
     assert all(before.to_ms < after.from_ms for before, after in pairwise(stretches))
     assert all(stretch.from_ms < stretch.to_ms for stretch in stretches)
+
+
+def test_a_stretch_that_begins_at_the_deadline_does_not_move_it() -> None:
+    blindness = Blindness([Stretch(50, 80)])
+    assert blindness.deadline_ms(0, 50) == 50
+    assert blindness.deadline_ms(0, 51) == 81
+    assert blindness.deadline_ms(60, 10) == 90
+
+
+def test_a_gap_is_longer_than_the_limit_and_later_entries_may_have_lower_times() -> None:
+    assert gaps_in([10, 20, 31, 25, 42], 0, 10) == [2, 4]
 
 
 def test_a_moment_before_the_proof_of_life_is_no_silence() -> None:

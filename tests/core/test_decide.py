@@ -110,6 +110,14 @@ def test_each_is_decided_once_a_round_however_many_ways_it_is_due() -> None:
     assert [component.id for component in shard.table.due(moment)] == ["a", "b"]
 
 
+def test_no_other_edge_than_a_legal_one_is_decided() -> None:
+    shard = Shard()
+    shard.say()
+    component = shard["a"]
+    component.state = HealthState.PERMANENTLY_FAILED
+    assert decide(component, Moment(shard.now_ms + 200_000, shard.table.blindness), shard.defaults) == ()
+
+
 # -- ageing ----------------------------------------------------------------------------------------------------------
 
 

@@ -188,6 +188,18 @@ def test_nothing_dies_while_lost_data_is_being_put_back() -> None:
     assert shard.path()[-2:] == [(1, "unhealthy"), (2.75, "dead")]
 
 
+@pytest.mark.parametrize("after_ms", [0, 1, 499, 500])
+def test_whoever_has_to_wait_for_its_death_stays_unhealthy(after_ms: int) -> None:
+    shard = quick()
+    shard.say()
+    shard.watch(1.9)
+    component, dead_ms = shard["a"], shard.now_ms + 100
+    watched = Moment(dead_ms, Blindness(), observing_ms=dead_ms - after_ms)
+    assert judge(component, watched).state.value == ("dead" if after_ms == 500 else "unhealthy")
+    recovering = Moment(dead_ms, Blindness(), recovering_until_ms=dead_ms + 500 - after_ms)
+    assert judge(component, recovering).state.value == ("dead" if after_ms == 500 else "unhealthy")
+
+
 # -- goodbye and starting --------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from healthmon.core.marks import mark, mark_of
 from healthmon.core.policy import Defaults
 from healthmon.core.table import REJECTIONS_KEPT, Table
 from healthmon.store.codec import Wire, hash_fields, read_component
-from tests.core.shard import START_MS, Shard, batch, canary, entry, evidence, flat, packed
+from tests.core.shard import START_MS, Shard, batch, canary, entry, evidence, flat, lead, packed
 
 # -- counting --------------------------------------------------------------------------------------------------------
 
@@ -197,6 +197,27 @@ def test_after_another_form_the_known_bytes_are_read_anew() -> None:
         shard.table.fold([other])
         shard.hear(flat(START_MS + 3_000, seq=9, interval=1, latency_ms=5))
         assert shard["a"].status == "ok"
+
+
+@pytest.mark.parametrize(("gap_ms", "missed"), [(1_499, 0), (1_500, 1), (2_000, 1), (2_600, 2)])
+def test_a_gap_in_which_a_heartbeat_may_be_missing_is_counted_among_known_bytes_too(gap_ms: int, missed: int) -> None:
+    shard = Shard()
+    for _ in range(3):
+        shard.say(after_s=1, interval=1, latency_ms=5)
+    last_ms = shard.now_ms
+    known = [flat(last_ms + after_ms, interval=1, latency_ms=5) for after_ms in (1_000, 1_000 + gap_ms, 2_000 + gap_ms)]
+    shard.table.fold(known)
+    assert (shard["a"].missed_heartbeats, shard["a"].total_heartbeats) == (missed, 6)
+
+
+def test_a_record_that_is_loaded_with_something_to_decide_is_judged_in_the_first_round() -> None:
+    shard = Shard()
+    shard.say()
+    shard.table.fold([flat(shard.now_ms + 5, seq=7, status="failing")])
+    cold = Table(shard.defaults, Wire())
+    cold.put(read_component(hash_fields(shard["a"]), shard.defaults))
+    cold.fold([canary(shard.now_ms + 5)])
+    assert [event.target for event in lead(cold, cold.seen_ms)] == ["unhealthy"]
 
 
 def test_packed_bytes_under_another_name_are_not_its_heartbeat() -> None:
