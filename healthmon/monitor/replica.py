@@ -154,7 +154,8 @@ class Replica:
     async def _take_over(self, leadership: Leadership, won: Acquired) -> None:
         parts = self.parts
         now_ms = await parts.reading.sample_time()
-        recovering = won.founded and bool(parts.table.components)
+        # Heartbeats read before the founding make no table of lost data: nothing of them was ever committed.
+        recovering = won.founded and any(component.rev for component in parts.table.components.values())
         parts.repair.epoch_floor = won.lease.epoch
         parts.repair.generation = won.generation
         await self._be_hot()
