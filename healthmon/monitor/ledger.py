@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 
 import anyio
 import tenacity
@@ -28,6 +29,7 @@ from healthmon.store.streams import Tail
 from healthmon.store.tables import load_components
 
 logger = logging.getLogger("healthmon.monitor")
+CHANGES_FIRST = 25
 # A component whose record was not as expected so many times in a row is told of: somebody else writes it.
 CONFLICTS_TOLD = 3
 TRIM_EVERY_S = 10.0
@@ -70,19 +72,28 @@ class Ledger:
 
     # -- commits ---------------------------------------------------------------------------------------------------
 
-    async def commit(self, leadership: Leadership, decisions: Sequence[Decision], moment: Moment) -> None:
-        """Commit decisions, and what else waits to be stored, in calls of at most 200 changes; apply what was taken."""
-        gone = [(component, events[0]) for component, events in decisions if events[0].type is EventType.FORGOTTEN]
-        kept = [one for one in decisions if one[1][0].type is not EventType.FORGOTTEN]
+    async def commit(self, leadership: Leadership, decisions: Iterable[Decision], moment: Moment) -> None:
+        """Commit decisions, and what else waits to be stored, in calls of at most 200 changes; apply what was taken.
+
+        The first calls of many are smaller, and decisions are taken as they are needed: what is due first is told
+        while the rest is not decided yet.
+        """
+        waiting, part, most = iter(decisions), list[Decision](), CHANGES_FIRST
         try:
-            for start in range(0, len(kept), CHANGES_MAX):
-                part = kept[start : start + CHANGES_MAX]
-                await self._commit(leadership, [self._change(leadership, *one) for one in part], moment)
-            for component, event in gone:
-                await self.forget(leadership, component, event, moment)
+            while part := list(islice(waiting, most)):
+                await self._commit_part(leadership, part, moment)
+                most = min(2 * most, CHANGES_MAX)
         except BaseException:
-            self.table.changed.update((component.id, None) for component, _ in decisions)
+            self.table.changed.update((component.id, None) for component, _ in chain(part, waiting))
             raise
+
+    async def _commit_part(self, leadership: Leadership, part: Sequence[Decision], moment: Moment) -> None:
+        kept = [one for one in part if one[1][0].type is not EventType.FORGOTTEN]
+        if kept:
+            await self._commit(leadership, [self._change(leadership, *one) for one in kept], moment)
+        for component, events in part:
+            if events[0].type is EventType.FORGOTTEN:
+                await self.forget(leadership, component, events[0], moment)
 
     async def finish(self, leadership: Leadership, moment: Moment, control: bytes) -> None:
         """The round's last call: refusals, blind time, trims, and the control cursor when it moved."""
@@ -247,12 +258,12 @@ class Ledger:
 
     def _change(self, leadership: Leadership, component: Component, events: tuple[Event, ...]) -> Change:
         signed = tuple(self._signed(leadership, event) for event in events)
-        before, after, alerts = component, copy.copy(component), []
+        step, alerts = component, []
         for event in signed:
-            step = copy.copy(after)
-            apply(after, event, self.table.defaults)
-            alerts.append(alert_text(alert_of(step, after, event, self.keys.prefix, self.keys.shard)))
-        return Change(before, after, signed, tuple(alerts))
+            before, step = step, copy.copy(step)
+            apply(step, event, self.table.defaults)
+            alerts.append(alert_text(alert_of(before, step, event, self.keys.prefix, self.keys.shard)))
+        return Change(component, step, signed, tuple(alerts))
 
     def _signed(self, leadership: Leadership, event: Event) -> Event:
         return replace(event, epoch=leadership.lease.epoch, replica=leadership.lease.replica)

@@ -113,11 +113,12 @@ class Round:
             self.tail.at.update(at)
             raise
 
-    def _decide(self, moment: Moment) -> list[Decision]:
-        judged = ((component, decide(component, moment, self.table.defaults)) for component in self.table.due(moment))
+    def _decide(self, moment: Moment) -> Iterator[Decision]:
+        due = list(self.table.due(moment))  # at once: what is read back after a conflict is the next round's
+        judged = ((component, decide(component, moment, self.table.defaults)) for component in due)
         if logger.isEnabledFor(logging.DEBUG):
             judged = (_told(component, events, moment) for component, events in judged)
-        return [(component, events) for component, events in judged if events]
+        return ((component, events) for component, events in judged if events)
 
     async def _make_room(self, leadership: Leadership, moment: Moment) -> None:
         """When a new component was refused because the table is full: the longest gone goes, and people are told."""
