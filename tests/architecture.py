@@ -311,8 +311,8 @@ def unfinished(sources: Sequence[Source]) -> list[str]:
 def foreign_places(sources: Sequence[Source]) -> list[str]:
     """Paths of one machine, hosts of package registries, and options that name such a host."""
     paths = r"(?<![\w.}/:])/(?:work|root|Users)/\w"
-    hosts = r"(?:pypi|pythonhosted|npmjs|docker|ghcr|quay|conda|anaconda)\.(?:org|io|com)\b|[\w-]*artifactory|nexus\."
-    options = r"--(?:extra-)?index-url|--find-links|--trusted-host"
+    hosts = r"(?:pypi|pythonhosted|npmjs|docker|ghcr|quay|conda|anaconda)\.(?:org|io|com)\b|artifactor[y]|nexus\."
+    options = r"--(?:extra-)?index-url|--find-link[s]|--trusted-hos[t]"  # so written, the pattern is no offence itself
     return _lines_with(sources, re.compile(f"{paths}|{hosts}|{options}"))
 
 

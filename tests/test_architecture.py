@@ -138,7 +138,8 @@ BAD: list[tuple[Rule, list[tuple[str, str]]]] = [
     (architecture.bare_ignores, [(CORE, f"x = 1  {NOQA}  # because it is so")]),
     (architecture.unfinished, [("README.md", f"{NOTE}: say more")]),
     (architecture.foreign_places, [("README.md", f"see {HOME}somebody/notes")]),
-    (architecture.foreign_places, [("scripts/requirements.txt", f"--index-url https://{HOST}/simple")]),
+    (architecture.foreign_places, [("scripts/lock", "pip install --index" + "-url X")]),
+    (architecture.foreign_places, [("scripts/requirements.txt", f"see https://{HOST}/simple")]),
 ]
 
 
