@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgpack
 
@@ -191,7 +191,7 @@ def read_component(said: Mapping[str, str], defaults: Defaults) -> Component:
         id=said["id"],
         born_ms=int(said["born"]),
         policy=policy,
-        limits=policy.limits(defaults, int(memory.get("interval_ms", 0))),
+        limits=policy.limits(defaults, cast("int", _like(0, memory.get("interval_ms", 0)))),
         state=HealthState(said["state"]),
         since_ms=read_time_ms(said.get("since", "")),
         last_heartbeat_ms=read_time_ms(said.get("last_heartbeat", "")),
