@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing
 from typing import Any, Final, Self
 from weakref import WeakKeyDictionary
 
@@ -26,7 +26,7 @@ from healthmon.monitor.replica import Replica
 from healthmon.run import make_replica
 from healthmon.settings import Settings, load_settings
 from healthmon.store.asking import ask, wait_for
-from healthmon.store.calls import call, open_raw
+from healthmon.store.calls import Client, call, open_raw
 from healthmon.store.codec import pack_heartbeat, read_event
 from healthmon.store.embedded import embedded_server
 from healthmon.store.event_log import EventLog
@@ -59,6 +59,7 @@ class DistributedHealthMonitor:
         self._scope: anyio.CancelScope | None = None
         self._subscriptions: list[tuple[EventType | None, Callback]] = []
         self._group: anyio.abc.TaskGroup | None = None
+        self._readers: set[Client] = set()
         self._heartbeat_at = "0-0"
         self._wrote: dict[str, str] = {}
 
@@ -106,6 +107,7 @@ class DistributedHealthMonitor:
             self._replica = make_replica(settings)
             self._client = open_raw(settings.redis_url, name=f"{settings.replica_id}-api")
             stack.push_async_callback(self._client.aclose)
+            stack.push_async_callback(self._close_readers)
             try:
                 async with anyio.create_task_group() as group:
                     self._scope, self._group = group.cancel_scope, group
@@ -268,13 +270,14 @@ class DistributedHealthMonitor:
         if self._group is not None:
             await self._group.start(self._tell, wanted, callback)
 
-    async def events(self, since: str | None = None) -> AsyncIterator[HealthEvent | EventsMissed]:
+    async def events(self, since: str | None = None) -> AsyncGenerator[HealthEvent | EventsMissed, None]:
         """Every event after the stream id `since`, or from now on, for as long as it is iterated.
 
         Yields EventsMissed where events were trimmed before they were read. Raises StoreUnavailable when Redis is away;
         go on from the last `stream_id` then.
         """
         client = open_raw(self._live().settings.redis_url, name=f"{self.settings.replica_id}-events", dedicated=True)
+        self._readers.add(client)
         try:
             log = EventLog(client, self._keys)
             at = since if since is not None else await log.last()
@@ -287,6 +290,12 @@ class DistributedHealthMonitor:
                     at = event.stream_id
                     yield event
         finally:
+            self._readers.discard(client)
+            await client.aclose()
+
+    async def _close_readers(self) -> None:
+        """An iteration that was left by `break` still has its connection; it ends with the monitor."""
+        for client in list(self._readers):
             await client.aclose()
 
     async def _read_on(self, log: EventLog, at: str) -> AsyncIterator[HealthEvent]:
@@ -308,12 +317,13 @@ class DistributedHealthMonitor:
         task_status.started()
         while True:
             try:
-                async for event in self.events(at):
-                    at = event.stream_id
-                    if isinstance(event, EventsMissed):
-                        logger.warning("a subscriber missed up to %d events: they were trimmed", event.missed_max)
-                    elif wanted is None or event.event_type is wanted:
-                        await _call(callback, event)
+                async with aclosing(self.events(at)) as events:
+                    async for event in events:
+                        at = event.stream_id
+                        if isinstance(event, EventsMissed):
+                            logger.warning("a subscriber missed up to %d events: they were trimmed", event.missed_max)
+                        elif wanted is None or event.event_type is wanted:
+                            await _call(callback, event)
             except HealthmonError as away:
                 logger.debug("subscription waits: %s", away)
                 await anyio.sleep(0.5)
