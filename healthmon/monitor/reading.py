@@ -84,7 +84,7 @@ class Reading:
         """Ask for the time; a step of the server's clock is noted as a blind stretch of its length."""
         sent_s = clock.monotonic_s()
         now_ms = await self.tail.time_ms()
-        step_ms = self.time.sample(now_ms, sent_s)
+        step_ms = self.time.sample(now_ms, sent_s, clock.monotonic_s())
         if step_ms:
             self.table.note_blind(now_ms - abs(step_ms), now_ms)
         return now_ms

@@ -13,23 +13,30 @@ STEP_MS = 250
 
 @dataclass
 class RedisClock:
-    """Milliseconds of the server's clock, carried from the last sample by the local clock."""
+    """Milliseconds of the server's clock, carried from the last sample by the local clock.
+
+    The server answered at some moment between asking and reading the answer, and a busy process reads late. The moment
+    of asking is taken, so that a look comes early by a late answer and never late by it: an early one is made again.
+    """
 
     _sample_ms: int = 0
     _sample_s: float = 0.0
+    _got_s: float = 0.0
 
-    def sample(self, time_ms: int, sent_s: float) -> int:
-        """Take a reply of TIME, asked for at this local moment. By how many ms the server's clock stepped, mostly 0."""
-        now_s = clock.monotonic_s()
+    def sample(self, time_ms: int, sent_s: float, got_s: float) -> int:
+        """Take a reply of TIME, asked for and read at these local moments.
+
+        By how many ms the server's clock stepped, mostly 0: what the two moments of both samples can't explain.
+        """
         step_ms = 0
-        if self._sample_ms and now_s - self._sample_s <= STEP_SAMPLES_S:
-            least_ms = self._sample_ms + (sent_s - self._sample_s) * 1000
-            most_ms = self._sample_ms + (now_s - self._sample_s) * 1000
+        if self._sample_ms and got_s - self._sample_s <= STEP_SAMPLES_S:
+            least_ms = self._sample_ms + (sent_s - self._got_s) * 1000
+            most_ms = self._sample_ms + (got_s - self._sample_s) * 1000
             if time_ms < least_ms - STEP_MS:
                 step_ms = round(time_ms - least_ms)
             elif time_ms > most_ms + STEP_MS:
                 step_ms = round(time_ms - most_ms)
-        self._sample_ms, self._sample_s = time_ms, now_s
+        self._sample_ms, self._sample_s, self._got_s = time_ms, sent_s, got_s
         return step_ms
 
     def now_ms(self) -> float:
