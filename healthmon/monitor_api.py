@@ -60,7 +60,7 @@ class DistributedHealthMonitor:
         self._subscriptions: list[tuple[EventType | None, Callback]] = []
         self._group: anyio.abc.TaskGroup | None = None
         self._readers: set[Client] = set()
-        self._heartbeat_at = "0-0"
+        self._heartbeat_at = self._control_at = "0-0"
         self._wrote: dict[str, str] = {}
 
     # -- start and stop --------------------------------------------------------------------------------------------
@@ -192,6 +192,7 @@ class DistributedHealthMonitor:
             raise NoLeader(str(late)) from None
         except HealthmonError as refused:
             raise Refused(str(refused)) from None
+        self._control_at = asked.entry
         self._wrote.setdefault(component_id, self._heartbeat_at)
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -219,11 +220,13 @@ class DistributedHealthMonitor:
         if not self._wrote:
             return
         wrote, self._wrote = self._wrote, {}
-        heartbeats = self._heartbeat_at.encode()
+        heartbeats, control = self._heartbeat_at.encode(), self._control_at.encode()
         try:
             with anyio.fail_after(SEEN_WITHIN_S):
                 if replica.leadership is not None:
-                    await self._rounds_until(lambda: replica.has_done("heartbeats", heartbeats))
+                    await self._rounds_until(
+                        lambda: replica.has_done("heartbeats", heartbeats) and replica.has_done("control", control)
+                    )
                 else:
                     await self._sync(replica, wrote)
         except TimeoutError:
