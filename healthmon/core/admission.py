@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # A forgotten component that goes on beating is not new; only after a minute, or as another incarnation, it is.
 FORGOTTEN_REST_MS: Final = 60_000
+TOMBSTONE_MS: Final = 86_400_000
 _GONE: Final = frozenset((HealthState.UNKNOWN, HealthState.DEAD, HealthState.PERMANENTLY_FAILED))
 
 
@@ -28,6 +29,13 @@ class Admission:
     gone: dict[str, tuple[int, str]] = field(default_factory=dict)
     wants_room: bool = False
     _admitted_ms: deque[int] = field(default_factory=deque)
+
+    def forget(self, component_id: str, at_ms: int, incarnation: str) -> None:
+        """Note a tombstone, and drop those of a day ago: no heartbeat so old is read any more."""
+        self.gone.pop(component_id, None)
+        self.gone[component_id] = (at_ms, incarnation)
+        while (oldest := next(iter(self.gone))) != component_id and self.gone[oldest][0] < at_ms - TOMBSTONE_MS:
+            del self.gone[oldest]
 
     def rests(self, beat: Heartbeat, now_ms: int) -> bool:
         """Whether this heartbeat is only the echo of a component that was forgotten."""

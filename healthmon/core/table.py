@@ -298,7 +298,7 @@ class Table:
         if event.type is EventType.FORGOTTEN:
             if component is None or component.born_ms == event.born_ms:
                 known = component.incarnation if component is not None else ""
-                self.gone[event.id] = (event.at_ms, str(event.set.get("incarnation", known)))
+                self.admission.forget(event.id, event.at_ms, str(event.set.get("incarnation", known)))
                 self.drop(event.id)
             return True
         if component is None:

@@ -42,6 +42,7 @@ MEMORY: Final = (
     "interval_ms",
 )
 BATCH_MAX: Final = 1000
+_as_json: Final = json.JSONEncoder(separators=(",", ":")).encode  # `dumps` would make an encoder for each call
 _PLAIN: Final = (str, int, float)
 _STREAM_ID: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 
@@ -148,16 +149,16 @@ def busy_fields(component: Component) -> dict[str, str]:
         "refused_heartbeats": str(component.refused_heartbeats),
         "uptime_seconds": f"{uptime_ms / 1000:.3f}",
         "restart_count": str(component.restart_count),
-        "metrics": json.dumps(component.metrics, separators=(",", ":")),
+        "metrics": _as_json(component.metrics),
         "status": component.status.value,
         "msg": component.msg,
         "host": component.host,
         "pid": component.pid,
         "version": component.version,
         "incarnation": component.incarnation,
-        "interval_s": f"{(component.policy.interval_ms or component.interval_ms) / 1000:g}",
+        "interval_s": f"{(component.interval_ms or component.policy.interval_ms) / 1000:g}",
         "folded": f"{component.era}:{component.last_id.decode()}" if component.last_id else "",
-        "memory": json.dumps({name: getattr(component, name) for name in MEMORY}, separators=(",", ":")),
+        "memory": _as_json({name: getattr(component, name) for name in MEMORY}),
     }
 
 
@@ -275,7 +276,7 @@ def event_fields(event: Event) -> dict[str, str]:
         "replica": event.replica,
         "cause": event.cause,
         "at": rfc3339(event.at_ms),
-        "set": json.dumps(dict(event.set), separators=(",", ":")) if event.set else "",
+        "set": _as_json(dict(event.set)) if event.set else "",
     }
     return {name: value for name, value in said.items() if value}
 

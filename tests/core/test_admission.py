@@ -111,3 +111,11 @@ def test_room_is_made_by_whoever_registered_itself_and_is_gone_for_longest() -> 
     assert gone is not None
     assert gone.id == "left"
     assert longest_gone(fleet[:3]) is None
+
+
+def test_tombstones_of_more_than_a_day_ago_go_when_another_one_comes() -> None:
+    admission = Admission(Defaults())
+    admission.forget("old", 1_000, "i1")
+    admission.forget("kept", 2_000, "")
+    admission.forget("new", 86_401_500, "")
+    assert list(admission.gone) == ["kept", "new"]
