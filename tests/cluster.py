@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import hiredis
 from anyio.abc import TaskGroup
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -55,7 +56,7 @@ class Cluster:
     stages_ms: dict[str, int]
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     commands: dict[str, Fields] = field(default_factory=dict)
-    alerts: list[dict[str, Any]] = field(default_factory=list)
+    heard: list[bytes] = field(default_factory=list)
 
     # -- replicas --------------------------------------------------------------------------------------------------
 
@@ -201,7 +202,7 @@ class Cluster:
             asked = await self.ask(cmd="sync", id=one, upto=self.load.last.get(one, "0-0"))
         if asked:
             await self.answered(asked)
-        heard = list(self.alerts)
+        heard = [json.loads(alert) for alert in self.heard]
         history = await read_history(self.client, self.keys)
         history.sent, history.commands = dict(self.load.sent), self.commands
         history.alerts, history.stages_ms = heard, self.stages_ms
@@ -222,15 +223,17 @@ class Cluster:
         )
 
     async def listen(self, subscribed: anyio.Event) -> None:
-        """Keep every alert of the channel until cancelled."""
-        async with self.client.pubsub() as channel:
-            await channel.subscribe(self.keys.alerts)
+        """Keep every alert of the channel until cancelled, unread: a story in a hurry has no time for it."""
+        host, port = self.url.partition("://")[2].partition("/")[0].split(":")
+        reader = hiredis.Reader()
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(hiredis.pack_command(("SUBSCRIBE", self.keys.alerts)))  # type: ignore[arg-type]
             while True:
-                message = await channel.get_message(timeout=1.0)
-                if message is not None and message["type"] == "subscribe":
+                reader.feed(await stream.receive())
+                while (message := reader.gets()) is not False:
+                    if message[0] == b"message":
+                        self.heard.append(message[2])
                     subscribed.set()
-                elif message is not None:
-                    self.alerts.append(json.loads(message["data"]))
 
     def _spawn(self, name: str) -> None:
         if name in self.processes:
