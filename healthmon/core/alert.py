@@ -6,6 +6,7 @@ The id comes from shard, component, born and rev, never from the leader, so that
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from healthmon.core.component import Component, HealthState
@@ -28,6 +29,7 @@ SEVERITY: Final[Mapping[HealthState, str]] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def rfc3339(ms: int) -> str:
     """Milliseconds since 1970 as RFC 3339 in UTC with milliseconds, "" for never."""
     if not ms:

@@ -77,6 +77,9 @@ class Policy:
 
     def to_json(self) -> str:
         """Only what is set, as JSON, keys in order: equal policies have equal text."""
+        return "{}" if self == DEFAULT_POLICY else self._written()
+
+    def _written(self) -> str:
         given = {f.name: getattr(self, f.name) for f in fields(self)}
         kept = {name: value for name, value in given.items() if value is not None and value != {}}
         kept = {
