@@ -66,16 +66,26 @@ def _lines(
         facts.append(("elected", f"{election.fields.get('replica', '?')} {ago(election.ms, watch.now_ms)}: {why}"))
     lines += screen.labelled(facts)
     if replicas:
-        rows = [_cells(replica, watch.now_ms, wide=wide) for replica in replicas]
+        rows = [_cells(replica, leader, watch.now_ms, wide=wide) for replica in replicas]
         lines += ["", *screen.table(_WIDE_HEAD if wide else _HEAD, rows, under=False)]
     if warnings:
         lines += ["", *(line for each in warnings for line in screen.hanging([Cell("warning", "warn")], each))]
     return lines
 
 
-def _cells(replica: Replica, now_ms: int, *, wide: bool) -> list[Cell | str]:
-    role = replica.get("role") if replica.here else "gone"
-    tone: dict[str, Any] = {"leader": "ok", "gone": "none"}
+def _role(replica: Replica, leader: str) -> str:
+    """Who leads is what the lease says: what a replica said of itself may be a second older."""
+    if not replica.here:
+        return "gone"
+    if replica.id == leader:
+        return "leader"
+    said = replica.get("role")
+    return "led before" if said == "leader" else said
+
+
+def _cells(replica: Replica, leader: str, now_ms: int, *, wide: bool) -> list[Cell | str]:
+    role = _role(replica, leader)
+    tone: dict[str, Any] = {"leader": "ok", "gone": "none", "led before": "none"}
     cells: list[Cell | str] = [
         Cell(role or "?", tone.get(role)),
         replica.id,

@@ -88,6 +88,8 @@ async def _tell_rest(here: Session, query: Query, shown: int, page: int, *, more
         total = sum(int(count) for state, count in counts.items() if not query.states or state in query.states)
         of = f" of {number(total)}" if query.states_only else ""
         tell(f"{number(shown)}{of} shown: --page {page + 1} shows the next, --limit 0 all")
+    elif not shown and page > 1:
+        tell(f"there is no page {page}")
     elif not shown:
         counts = await here.reader.counts()
         total = sum(int(count) for count in counts.values())

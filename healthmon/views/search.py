@@ -93,10 +93,15 @@ def parse_query(text: str) -> Query:
 _EXAMPLES: Final = {"state": "dead", "role": "api", "host": "web-03", "score": "<0.6"}
 
 
+# The words that people are shown are understood, too.
+_BY_WORD: Final = {look.word.lower(): state for state, look in LOOKS.items()}
+
+
 def _state(value: str) -> str:
-    if value not in LOOKS:
+    state = _BY_WORD.get(value.lower(), value.lower())
+    if state not in LOOKS:
         raise Refused(f"there is no state {value!r}: {', '.join(LOOKS)}")
-    return value
+    return state
 
 
 def _score(value: str) -> tuple[str, float]:
