@@ -59,7 +59,7 @@ class Session:
         if record:
             return record
         ids = [one for one, _ in await self.reader.quietest(_COMPARED)]
-        meant = get_close_matches(component_id, ids, 1, 0.5)
+        meant = get_close_matches(component_id, ids, 1, 0.6)
         hint = f"did you mean {meant[0]}?" if meant else "`healthmon ls` lists them"
         raise NoSuchComponent(f"no component {component_id}; {hint}")
 
