@@ -119,7 +119,7 @@ class Cluster:
         """Returns when a dead leader's lease may be taken before it runs out: once in a ttl."""
         stolen = await self.client.hget(self.keys.cursor, "stolen_ms")
         free_ms = int(stolen or 0) + round(float(self.environment["HEALTH_LEASE_TTL"]) * 1000)
-        await eventually(lambda: self.is_past(free_ms))
+        await self._reaches(free_ms)
 
     # -- Redis -----------------------------------------------------------------------------------------------------
 
@@ -152,9 +152,9 @@ class Cluster:
         counts = await self.client.execute_command("PUBSUB", "SHARDNUMSUB", self.keys.alive(replica, incarnation))
         return bool(int(counts[1]))
 
-    async def is_past(self, ms: int) -> bool:
-        """Whether the server's clock shows more than this."""
-        return await self.now_ms() > ms
+    async def passes(self, ms: int) -> None:
+        """Returns when the server's clock has gone on by so much."""
+        await self._reaches(await self.now_ms() + ms)
 
     async def in_state(self, state: str) -> int:
         """How many components are in a state."""
@@ -179,7 +179,7 @@ class Cluster:
 
         async def past() -> bool:
             cursor = await self.client.hget(self.keys.cursor, "control") or "0-0"
-            return _order(cursor) >= _order(entry)
+            return order(cursor) >= order(entry)
 
         await eventually(past)
 
@@ -247,6 +247,12 @@ class Cluster:
                 stderr=log,
             )
 
+    async def _reaches(self, at_ms: int) -> None:
+        async def past() -> bool:
+            return await self.now_ms() > at_ms
+
+        await eventually(past)
+
     async def _is_hot(self, name: str) -> bool:
         if self.processes[name].poll() is not None:
             raise RuntimeError(f"replica {name} ended with {self.processes[name].returncode}")
@@ -307,6 +313,7 @@ def late_ms(entry: str, since_ms: int) -> int:
     return entry_ms(entry) - since_ms
 
 
-def _order(entry: str) -> tuple[int, int]:
+def order(entry: str) -> tuple[int, int]:
+    """A stream id as numbers, for comparing."""
     ms, _, sequence = entry.partition("-")
     return int(ms), int(sequence or 0)

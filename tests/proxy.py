@@ -35,8 +35,8 @@ class Gate:
     opened: anyio.Event = field(default_factory=anyio.Event)
 
     def freeze(self) -> None:
-        """Let nothing through from here on."""
-        self.hold = _everything
+        """Let nothing through from here on, until `open`."""
+        self.hold, self.opened, self.held = _everything, anyio.Event(), []
 
     def open(self) -> None:
         """Let through what waits, and all that comes."""

@@ -13,7 +13,7 @@ from healthmon.core.table import Table
 from healthmon.run import make_replica
 from healthmon.settings import load_settings
 from healthmon.store.scripts import Scripts
-from tests.cluster import Cluster, cluster, late_ms
+from tests.cluster import Cluster, cluster, late_ms, order
 from tests.history import History, entry_ms, milliseconds, table_differences
 from tests.proxy import Command, proxy_to
 from tests.waiting import eventually
@@ -26,43 +26,64 @@ LATER = [f"later-{number}" for number in range(200)]
 # So long that nobody falls silent in a story of other things.
 UNHURRIED = {"heartbeat_timeout": 10.0, "degraded_threshold": 20.0, "dead_threshold": 30.0}
 
+# The last part of a complete checkpoint moves this field of the cursor: msgpack's text of ten bytes.
+MOVES_CURSOR = b"\xaaheartbeats"
+# The last call of a round moves the cursor of commands, to an id of fifteen bytes.
+TICKS_OFF = b"\xa7control\xaf"
 
+
+@pytest.mark.parametrize("successor", ["hot", "cold"])
 async def test_a_leader_killed_between_the_calls_of_one_commit_leaves_half_that_its_successor_completes(
-    url: str, tmp_path: Path
+    url: str, tmp_path: Path, successor: str
 ) -> None:
     async with proxy_to(url) as proxy, cluster(url, tmp_path, through=proxy.url, settings=UNHURRIED) as cl:
         cl.load.beat("a", "b", "c")
-        await all_healthy(cl, MANY)
-        killed, last = await cl.leader(), await cl.last_event()
-        gate = proxy.gate(f"{killed}-commit")
-        gate.hold = the_nth(3, is_verb("commit"), having=b"many-")
-        for number in range(3):
-            await cl.ask(cmd="register", id=f"declared-{number}", policy="{}")
+        await all_healthy(cl, [*MANY, "leaving"])
+        gate = proxy.gate(f"{await cl.leader()}-commit")
+        gate.hold = the_nth(4, is_verb("commit"), having=b"many-")
+        await cl.ask(cmd="forget", id="leaving")
         await cl.load.send(MANY, status="degraded")
         await eventually(lambda: gate.held)
-        half = await cl.in_state("degraded")
-        assert 0 < half < len(MANY)
-        await cl.kill(killed)
-        await cl.next_leader(last)
+        assert 0 < await cl.in_state("degraded") < len(MANY)
+        await kill_for(cl, successor)
         await eventually(lambda: all_in(cl, "degraded", len(MANY)))
         assert await cl.in_state("healthy") == 3
 
 
+@pytest.mark.parametrize("successor", ["hot", "cold"])
+async def test_a_leader_killed_between_doing_commands_and_ticking_them_off_leaves_none_to_be_done_twice(
+    url: str, tmp_path: Path, successor: str
+) -> None:
+    async with proxy_to(url) as proxy, cluster(url, tmp_path, through=proxy.url, settings=UNHURRIED) as cl:
+        cl.load.beat("a", "b", "c")
+        await all_healthy(cl, ["leaving"])
+        gate = proxy.gate(f"{await cl.leader()}-commit")
+        gate.hold = the_nth(1, is_verb("commit"), having=TICKS_OFF)
+        registers = [{"cmd": "register", "id": f"declared-{number}"} for number in range(3)]
+        asked = await cl.ask_together(*registers, {"cmd": "forget", "id": "leaving"}, {"cmd": "forget", "id": "nobody"})
+        await eventually(lambda: gate.held)
+        done = {said.get("cause") for _, said in await cl.events()} & set(asked)
+        assert done == set(asked[:4])
+        assert order(await cl.client.hget(cl.keys.cursor, "control") or "0-0") < order(asked[0])
+        await kill_for(cl, successor)
+        await cl.answered(asked[-1])
+
+
+@pytest.mark.parametrize("successor", ["hot", "cold"])
 async def test_a_leader_killed_in_the_midst_of_a_bulk_checkpoint_counts_no_heartbeat_twice_or_not_at_all(
-    url: str, tmp_path: Path
+    url: str, tmp_path: Path, successor: str
 ) -> None:
     async with proxy_to(url) as proxy, cluster(url, tmp_path, through=proxy.url, settings=UNHURRIED) as cl:
         await all_healthy(cl, MANY)
         cl.load.beat(*MANY, every_s=0.25)
-        killed, last = await cl.leader(), await cl.last_event()
-        gate = proxy.gate(f"{killed}-commit")
-        gate.hold = the_nth(2, is_verb("checkpoint"), having=b"total_heartbeats")
+        gate = proxy.gate(f"{await cl.leader()}-commit")
+        await eventually(lambda: has_counted(cl, MANY[0], 2))
+        gate.hold = the_nth(1, is_verb("checkpoint"), having=MOVES_CURSOR)
         await eventually(lambda: gate.held)
-        counted = {await totals(cl, one) for one in MANY}
-        assert len(counted) > 1, "some of the hashes are stored, and some are not"
-        await cl.ask(cmd="register", id="declared", policy="{}")
-        await cl.kill(killed)
-        await cl.next_leader(last)
+        totals = {await cl.client.hget(cl.keys.component(one), "total_heartbeats") for one in MANY}
+        assert len(totals) > 1, "some hashes are stored, and some are not"
+        await cl.ask(cmd="register", id="declared")
+        await kill_for(cl, successor)
         await eventually(lambda: cl.is_in("declared", "unknown"))
 
 
@@ -160,6 +181,18 @@ async def test_a_followers_table_equals_the_hashes_at_rest(url: str, tmp_path: P
 # -- what happens in them --------------------------------------------------------------------------------------------
 
 
+async def kill_for(cl: Cluster, successor: str) -> None:
+    """Kill the leader, for a cold successor all the others as well; returns when another leads."""
+    leader, last = await cl.leader(), await cl.last_event()
+    if successor == "cold":
+        for name in cl.processes.keys() - {leader}:
+            await cl.kill(name)
+    await cl.kill(leader)
+    if successor == "cold":
+        await cl.start(*cl.processes)
+    await cl.next_leader(last)
+
+
 async def all_healthy(cl: Cluster, ids: list[str]) -> None:
     """Each is registered by its first heartbeat."""
     wanted = await cl.in_state("healthy") + len(ids)
@@ -181,8 +214,8 @@ async def all_in(cl: Cluster, state: str, number: int) -> bool:
     return await cl.in_state(state) == number
 
 
-async def totals(cl: Cluster, component: str) -> int:
-    return int(await cl.client.hget(cl.keys.component(component), "total_heartbeats"))
+async def has_counted(cl: Cluster, component: str, number: int) -> bool:
+    return int(await cl.client.hget(cl.keys.component(component), "total_heartbeats")) >= number
 
 
 def is_verb(verb: str) -> Callable[[Command], bool]:
