@@ -168,6 +168,16 @@ class Table:
             settle(component)
             component.repeat = None
 
+    def rebase(self, era: int) -> None:
+        """The data set is another, and so is its stream: marks keep their place in time and take its era."""
+        self.begin_era(era)
+        last_id = f"{self.seen_ms}-0".encode()
+        self._refold_upto = (era, *min(self._refold_upto[1:], mark(era, last_id)[1:]))
+        for component in self.components.values():
+            component.era = era
+            if component.last_id and id_ms(component.last_id) > self.seen_ms:
+                component.last_id = last_id
+
     def note_blind(self, from_ms: int, to_ms: int) -> None:
         """A stretch that is blind for a reason that the stream doesn't show, such as a step of the server's clock."""
         if self.blindness.add(from_ms, to_ms):
@@ -264,6 +274,8 @@ class Table:
     def put(self, component: Component) -> None:
         """Take a record into the table, in the place of an older one of the same id."""
         self.drop(component.id)
+        if component.era > self.era:  # the repair is known from the record before its event is read
+            self.begin_era(component.era)
         self.components[component.id] = component
         component.raw_id = component.id.encode()
         self._by_raw[component.raw_id] = component

@@ -142,6 +142,7 @@ class Campaign:
             dead=dead,
             may_found=bool(known) or self._waited_s >= self.ttl_s,
             reason="the leader's process is gone" if dead else "no replica held the lease",
+            era=self.repair.table.era,
         )
         try:
             return await self.leases.acquire(self.client, claim, round(self.time.now_ms()))

@@ -14,9 +14,9 @@ from healthmon.core.table import Table
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Ledger
 from healthmon.monitor.reading import Slice
-from healthmon.store.calls import Client
+from healthmon.store.calls import Client, call
 from healthmon.store.commits import CHANGES_MAX, Commits
-from healthmon.store.streams import Tail
+from healthmon.store.streams import Tail, order
 
 logger = logging.getLogger("healthmon.monitor")
 # So long every replica has to put back what it holds before anybody's death is believed.
@@ -67,6 +67,10 @@ class Repair:
     async def adopt(self, generation: str) -> None:
         """The data set is another: put back what this table knows of the old one, and belong to the new one."""
         known, self.generation = self.generation, generation
+        # Marks compare only within one era: all replicas take that of the data set, which its founder knew or began.
+        self.table.rebase(int(await call(self.client, "HGET", self.ledger.keys.cursor, "era") or 0))
+        if order(self.tail.at["heartbeats"]) > (self.table.seen_ms, 1 << 63):
+            self.tail.at["heartbeats"] = f"{self.table.seen_ms}-0".encode()
         if known and known != generation:
             logger.warning("the data set was lost or replaced (%s, was %s)", generation, known)
             await self.put_back()
@@ -142,6 +146,9 @@ class Repair:
             self._rewind(era, mended[0].encode())
 
     def _rewind(self, era: int, position: bytes) -> None:
+        if era < self.table.era:
+            return
         if era > self.table.era:
             self.table.begin_era(era)
+        if order(self.tail.at["heartbeats"]) > order(position):
             self.tail.at["heartbeats"] = position

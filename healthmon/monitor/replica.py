@@ -257,7 +257,7 @@ class Replica:
             table.blindness.add(*stretch)
         table.observing_ms = int(stored.guard.get("observing_ms", 0))
         era, _, heartbeats = stored.cursor.get("heartbeats", "0:0-0").partition(":")
-        table.era = max(int(era), int(stored.cursor.get("era", 0)))
+        table.era = max(table.era, int(era), int(stored.cursor.get("era", 0)))
         # The stream may have ended ahead of the clock; what comes at the right time is still to be seen.
         table.seen_ms = min(int(heartbeats.partition("-")[0]), round(parts.time.now_ms()))
         parts.tail.at["heartbeats"] = heartbeats.encode()

@@ -44,6 +44,7 @@ class Claim:
     dead: str = ""
     may_found: bool = True
     reason: str = "no leader"
+    era: int = 0
 
 
 class Leases:
@@ -73,6 +74,7 @@ class Leases:
                 "1" if claim.may_found else "0",
                 claim.reason,
                 rfc3339(now_ms),
+                str(claim.era),
             ],
         )
         match reply[0]:

@@ -201,13 +201,29 @@ async def test_an_entry_of_the_future_that_came_while_nobody_watched_kills_nobod
         await dies_in_time(rs, beats, "b")
 
 
+async def test_a_replica_that_comes_after_a_repair_and_a_loss_of_data_hears_everybody(url: str) -> None:
+    """What was counted before the repair lies ahead in its ids, and the loss took away how often there was one."""
+    async with watched(url) as (rs, beats):
+        for times in range(1, 3):
+            await rs.send("id", "a", entry=await future(rs, "an hour"))
+            beats.accepted["a"] += 1
+            await mended(rs, times)
+        beats.lost_max = 2
+        await call(rs.client, "FLUSHALL")
+        await eventually(lambda: rs.record("c"))
+        await rs.start("m4")
+        await rs.stop("m1", "m2", "m3")
+        await all_healthy(rs, beats, more=15)
+        await assert_nobody_was_blamed(rs)
+
+
 async def future(rs: Replicas, ahead: str) -> str:
     return f"{await rs.now_ms() + 3_600_000}-7" if ahead == "an hour" else LAST_ID
 
 
-async def mended(rs: Replicas) -> None:
+async def mended(rs: Replicas, times: int = 1) -> None:
     async def told() -> bool:
-        return bool(await rs.events(type="guard", rule="repaired"))
+        return len(await rs.events(type="guard", rule="repaired")) == times
 
     await eventually(told)
 
@@ -263,7 +279,7 @@ async def test_after_a_cold_start_nobody_is_dead_before_one_timeout_of_watching(
     async with cluster(url, tmp_path, settings=COLD) as cl:
         cl.load.beat("a", "b", every_s=0.05)
         await cl.load.send(["gone"])
-        await eventually(lambda: cl.in_state("healthy"))
+        await eventually(lambda: healthy(cl, 3))
         for name in list(cl.processes):
             await cl.kill(name)
         killed_ms = await cl.now_ms()

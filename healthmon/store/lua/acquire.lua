@@ -2,6 +2,7 @@
 -- KEYS 1 leader 2 epoch 3 generation 4 events 5 cursor
 -- ARGV 1 replica 2 incarnation 3 ttl_ms 4 floor 5 known generation ('' = none) 6 lease value seen dead ('' = none)
 --      7 alive channel root 8 hot channel 9 a new generation 10 may found (1/0) 11 reason 12 now, RFC 3339
+--      13 era of my marks
 -- OUT  LEADER epoch event-id generation founded era | HELD value pttl | GENERATION stored | WAIT
 -- KEEPS one holder; epochs never repeat, also when the key was lost (floor); a living holder is never robbed
 local function subscribers(channel) return redis.call('PUBSUB', 'SHARDNUMSUB', channel)[2] end
@@ -27,6 +28,7 @@ end
 if not generation then
   generation, founded = ARGV[9], 1
   redis.call('SET', KEYS[3], generation)
+  redis.call('HSET', KEYS[5], 'era', math.max(tonumber(redis.call('HGET', KEYS[5], 'era') or 0), tonumber(ARGV[13])))
 end
 local epoch = math.max(tonumber(redis.call('GET', KEYS[2]) or 0) + 1, now, tonumber(ARGV[4]) + 1)
 local text = string.format('%.0f', epoch)
