@@ -44,6 +44,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "doctor": "check everything: fact and fix",
         "config": "the settings in force and where they come from",
         "acl": "the Redis users with the least rights",
+        "bench": "what healthmon costs here, each figure beside its floor",
         "keys": "every Redis key, and one redis-cli line for each question",
     },
 }
