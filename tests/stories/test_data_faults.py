@@ -15,7 +15,7 @@ import pytest
 from healthmon.monitor.repair import RECOVERING_MS
 from healthmon.store.calls import call
 from tests.beats import Beats, beating
-from tests.cluster import cluster
+from tests.cluster import Cluster, cluster
 from tests.inprocess import QUICK, Replicas, replicas
 from tests.servers import FreshServer
 from tests.waiting import eventually
@@ -275,11 +275,15 @@ def gone_from_all(rs: Replicas, name: str) -> Callable[[], bool]:
     return lambda: all(name not in one.parts.table.components for one in rs.members.values())
 
 
+async def all_three_are_healthy(cl: Cluster) -> bool:
+    return await cl.in_state("healthy") == 3
+
+
 async def test_after_a_cold_start_nobody_is_dead_before_one_timeout_of_watching(url: str, tmp_path: Path) -> None:
     async with cluster(url, tmp_path, settings=COLD) as cl:
         cl.load.beat("a", "b", every_s=0.05)
         await cl.load.send(["gone"])
-        await eventually(lambda: healthy(cl, 3))
+        await eventually(partial(all_three_are_healthy, cl))
         for name in list(cl.processes):
             await cl.kill(name)
         killed_ms = await cl.now_ms()
