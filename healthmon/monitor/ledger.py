@@ -33,6 +33,7 @@ CHANGES_FIRST = 25
 # A component whose record was not as expected so many times in a row is told of: somebody else writes it.
 CONFLICTS_TOLD = 3
 TRIM_EVERY_S = 10.0
+STORED_AT_ONCE_MAX = 20_000
 KEPT_CONTROL_MS = 60_000
 KEPT_BLIND_MS = 7 * 86_400_000
 
@@ -121,7 +122,6 @@ class Ledger:
 
         `alert`: people must know. `fields`: what `P:guard` and followers keep of it.
         """
-        self.guard_events += 1
         event = Event(
             EventType.OPERATOR if cause else EventType.GUARD,
             "",
@@ -131,13 +131,15 @@ class Ledger:
             reason=reason,
             rule=rule,
             cause=cause,
-            epoch=leadership.lease.epoch,
-            replica=leadership.lease.replica,
             set=fields,
         )
-        number, keys = self.guard_events, self.keys
-        told = shard_alert_of(event, number, leadership.generation, keys.prefix, keys.shard) if alert else None
-        self._shard_events.append(ShardEvent(event, number, fields, alert_text(told)))
+        self._tell(leadership, event, alert=alert)
+
+    def _tell(self, leadership: Leadership, event: Event, *, alert: bool) -> None:
+        self.guard_events += 1
+        signed, number, keys = self._signed(leadership, event), self.guard_events, self.keys
+        told = shard_alert_of(signed, number, leadership.generation, keys.prefix, keys.shard) if alert else None
+        self._shard_events.append(ShardEvent(signed, number, signed.set, alert_text(told)))
 
     async def obey(
         self, leadership: Leadership, component: Component, events: tuple[Event, ...], moment: Moment
@@ -302,10 +304,30 @@ class Ledger:
         waiting = self._dirty or self.table.is_touched
         return min(self._index_due_s, self._checkpoint_due_s) if waiting else self._trim_due_s
 
-    def begin(self) -> None:
-        """A new term: everything that is not stored yet is stored again."""
+    def begin(self, leadership: Leadership) -> None:
+        """A new term: everything that is not stored yet is stored again, and said under its own epoch.
+
+        Not what answered a command: that one is obeyed anew.
+        """
         self._checkpoint = None
         self._dirty = dict.fromkeys(self.table.components)
+        unsaid, self._shard_events = self._shard_events, []
+        for one in unsaid:
+            if not one.event.cause:
+                self._tell(leadership, one.event, alert=bool(one.alert))
+
+    async def store_all(self, leadership: Leadership) -> None:
+        """Store every total now, because entries will be gone that some replica may not have read.
+
+        Above 20 000 not: the round would stand still for seconds. A replica that lags then is short of some.
+        """
+        self._take_touched()
+        if self._checkpoint is not None:
+            self._dirty.update(dict.fromkeys(self._checkpoint.left))
+            self._checkpoint = None
+        if len(self._dirty) <= STORED_AT_ONCE_MAX:
+            components = [component for one in self._dirty if (component := self.table.get(one)) is not None]
+            await self._store(leadership, components, whole=True)
 
     async def _store_part(self, leadership: Leadership, checkpoint: Checkpoint) -> None:
         part, checkpoint.left = checkpoint.left[:ITEMS_MAX], checkpoint.left[ITEMS_MAX:]

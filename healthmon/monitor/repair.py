@@ -60,7 +60,7 @@ class Repair:
             if generation and generation != self.generation:
                 await self.adopt(generation)
         elif event.rule == REPAIRED:
-            self._rewind(int(event.set["era"]), str(event.set["position"]).encode())
+            await self._learn_repair(event)
         elif event.rule == OBSERVING:
             self.table.observing_ms, self.cold = int(event.set["observing_ms"]), False
 
@@ -133,8 +133,9 @@ class Repair:
             rule=REPAIRED,
             epoch=leadership.lease.epoch,
             replica=self.replica,
-            set={"era": era, "position": f"{now_ms}-0"},
+            set={"era": era, "position": f"{now_ms}-0", "read": self.tail.at["heartbeats"].decode()},
         )
+        await self.ledger.store_all(leadership)
         leadership.check()
         read = self.tail.at["heartbeats"].decode() if self._tries < MEND_TRIES else ""
         mended = await self.commits.repair(
@@ -144,6 +145,13 @@ class Repair:
             logger.warning("ids of the heartbeat stream ran ahead of the server's clock: it was repaired")
             self._tries = 0
             self._rewind(era, mended[0].encode())
+
+    async def _learn_repair(self, event: Event) -> None:
+        """The stream was emptied. What this replica had not read of it is in the hashes, which were stored before."""
+        missed = order(self.tail.at["heartbeats"]) < order(str(event.set.get("read", "")).encode() or b"0-0")
+        self._rewind(int(event.set["era"]), str(event.set["position"]).encode())
+        if missed:
+            await self.ledger.read_back(set(self.table.components))
 
     def _rewind(self, era: int, position: bytes) -> None:
         if era < self.table.era:

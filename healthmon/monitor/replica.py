@@ -167,7 +167,7 @@ class Replica:
             await parts.repair.put_back()
         ends = {stream: await parts.tail.last(stream) for stream in FOLLOWED}
         await self._read_cursor()
-        parts.ledger.begin()
+        parts.ledger.begin(leadership)
         await parts.round.take_over(leadership, ends)
         if recovering or parts.repair.cold:
             parts.repair.observe_anew(leadership, now_ms, recovering=recovering)
