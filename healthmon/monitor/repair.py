@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from healthmon.core.event import Event, EventType, recovered
+from healthmon.core.marks import id_ms
 from healthmon.core.table import Table
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Ledger
@@ -158,5 +159,8 @@ class Repair:
             return
         if era > self.table.era:
             self.table.begin_era(era)
-        if order(self.tail.at["heartbeats"]) > order(position):
+        at = self.tail.at["heartbeats"]
+        if order(at) > order(position):
+            if id_ms(at) <= self.table.seen_ms:  # it had gone on already, known from a record or by a reconnect
+                self.table.expect_known(at)
             self.tail.at["heartbeats"] = position
