@@ -293,8 +293,9 @@ class DistributedHealthMonitor:
                     at = event.stream_id
                     yield event
         finally:
+            with anyio.CancelScope(shield=True):
+                await client.aclose()
             self._readers.discard(client)
-            await client.aclose()
 
     async def _close_readers(self) -> None:
         """An iteration that was left by `break` still has its connection; it ends with the monitor."""

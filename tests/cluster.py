@@ -227,7 +227,7 @@ class Cluster:
         host, port = self.url.partition("://")[2].partition("/")[0].split(":")
         reader = hiredis.Reader()
         async with await anyio.connect_tcp(host, int(port)) as stream:
-            await stream.send(hiredis.pack_command(("SUBSCRIBE", self.keys.alerts)))  # type: ignore[arg-type]
+            await stream.send(hiredis.pack_command(("SUBSCRIBE", self.keys.alerts)))  # type: ignore[arg-type]  # its types speak of a tuple of one
             while True:
                 reader.feed(await stream.receive())
                 while (message := reader.gets()) is not False:

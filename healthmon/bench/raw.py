@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-import hiredis
-
 from healthmon.errors import ConfigurationError, StoreUnavailable
+from healthmon.store.plain import ReplyError, ReplyReader, pack
 
 READ_BYTES: Final = 262_144
 ANSWER_S: Final = 20.0
@@ -20,7 +19,7 @@ class Raw:
 
     def __init__(self, url: str, *, timeout_s: float = ANSWER_S) -> None:
         self._socket = _connected(url, timeout_s)
-        self._reader = hiredis.Reader()
+        self._reader = ReplyReader()
         parts = urlsplit(url)
         if parts.password:
             user = (unquote(parts.username),) if parts.username else ()
@@ -45,7 +44,7 @@ class Raw:
                 raise StoreUnavailable("Redis closed the connection: see its log")
             self._reader.feed(data)
             reply = self._reader.gets()
-        if isinstance(reply, hiredis.ReplyError):
+        if isinstance(reply, ReplyError):
             raise StoreUnavailable(f"Redis refused a command: {reply}")
         return reply
 
@@ -75,7 +74,7 @@ class Raw:
 
 def packed(*command: str | bytes | int) -> bytes:
     """A command as it goes over the wire."""
-    data: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its types speak of a tuple of one
+    data: bytes = pack(command)  # type: ignore[arg-type]  # its types speak of a tuple of one
     return data
 
 

@@ -36,7 +36,7 @@ def is_for_people(form: Form) -> bool:
 def say(lines: Iterable[str]) -> None:
     """Lines of data."""
     for line in lines:
-        print(line)
+        print(line, flush=True)  # who follows events through a pipe wants each as it comes
 
 
 def say_all(form: Form, values: list[dict[str, Any]], name: str = "id") -> None:
@@ -51,9 +51,9 @@ def say_all(form: Form, values: list[dict[str, Any]], name: str = "id") -> None:
 def say_line(form: Form, value: Mapping[str, Any], name: str = "id") -> None:
     """One object on one line, or its name."""
     if form is Form.NAME:
-        print(value[name] or "")
+        print(value[name] or "", flush=True)
     else:
-        print(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+        print(json.dumps(value, separators=(",", ":"), ensure_ascii=False), flush=True)
 
 
 def say_one(form: Form, value: Mapping[str, Any], name: str = "id") -> None:
