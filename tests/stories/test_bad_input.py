@@ -356,7 +356,7 @@ async def test_no_entry_whatever_stops_the_leader(url: str) -> None:
         assert after.leadership.lease.epoch == epoch, "the leader changed"
         follower = await cluster.follower()
         await eventually(lambda: "last" in follower.parts.table.components)
-        await eventually(lambda: totals(follower.parts.table) == totals(leader.parts.table))
+        await eventually(lambda: totals(follower.parts.table) == totals(leader.parts.table), 20)
 
 
 def totals(table: Any) -> dict[str, tuple[int, int]]:
