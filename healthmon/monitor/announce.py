@@ -6,11 +6,13 @@ import logging
 import os
 import socket
 from dataclasses import dataclass, field
+from itertools import starmap
 
 from healthmon import __version__, clock
 from healthmon.core.alert import rfc3339
 from healthmon.store.calls import Client, call
 from healthmon.store.keys import GONE_KEPT_MS, MONITOR_TTL_S, Keys
+from healthmon.store.reading import call_many
 
 logger = logging.getLogger("healthmon.monitor")
 LIVE_MS = 5000
@@ -28,15 +30,14 @@ class Announcer:
     began_ms: int = 0
     leader: str = ""
     live: frozenset[str] = frozenset()
+    _rtt_ms: float = 0.0
+    _met: dict[str, str] = field(default_factory=dict)
     _differing: set[str] = field(default_factory=set)
 
     async def announce(self, now_ms: int, said: dict[str, str]) -> None:
         """Say what this replica is and does, and see who leads and who lives. Raises StoreUnavailable."""
         keys, mine = self.keys, self.keys.monitor(self.replica)
         self.began_ms = self.began_ms or now_ms
-        asked_s = clock.monotonic_s()
-        await call(self.client, "ZADD", keys.monitors, now_ms, self.replica)
-        rtt_ms = (clock.monotonic_s() - asked_s) * 1000
         fields = {
             "host": socket.gethostname(),
             "pid": str(os.getpid()),
@@ -45,13 +46,23 @@ class Announcer:
             "digest": self.digest,
             "since": rfc3339(self.began_ms),
             "seen": rfc3339(now_ms),
-            "rtt_ms": f"{rtt_ms:.2f}",
+            "rtt_ms": f"{self._rtt_ms or await self._measure():.2f}",
             **said,
         }
-        await call(self.client, "HSET", mine, *(part for pair in fields.items() for part in pair))
-        await call(self.client, "EXPIRE", mine, MONITOR_TTL_S)
-        await call(self.client, "ZREMRANGEBYSCORE", keys.monitors, "-inf", now_ms - GONE_KEPT_MS)
-        seen = await call(self.client, "ZRANGEBYSCORE", keys.monitors, now_ms - LIVE_MS, "+inf")
+        asked_s = clock.monotonic_s()
+        *_, seen, leader = await call_many(
+            self.client,
+            [
+                ("ZADD", keys.monitors, now_ms, self.replica),
+                ("HSET", mine, *(part for pair in fields.items() for part in pair)),
+                ("EXPIRE", mine, MONITOR_TTL_S),
+                ("ZREMRANGEBYSCORE", keys.monitors, "-inf", now_ms - GONE_KEPT_MS),
+                ("ZRANGEBYSCORE", keys.monitors, now_ms - LIVE_MS, "+inf"),
+                ("GET", keys.leader),
+            ],
+        )
+        self._rtt_ms = (clock.monotonic_s() - asked_s) * 1000
+        self.leader = (leader or b"").decode().partition("|")[0]
         await self._meet([one.decode() for one in seen if one.decode() != self.replica])
 
     async def leave(self) -> None:
@@ -59,18 +70,33 @@ class Announcer:
         await call(self.client, "ZREM", self.keys.monitors, self.replica)
         await call(self.client, "DEL", self.keys.monitor(self.replica))
 
+    async def _measure(self) -> float:
+        """How long a trip takes before the first announcement; later ones tell of the trip before."""
+        asked_s = clock.monotonic_s()
+        await call(self.client, "PING")
+        return (clock.monotonic_s() - asked_s) * 1000
+
     async def _meet(self, others: list[str]) -> None:
-        """Who leads, who of those that announced themselves lately lives, and whether all have the same rules.
+        """Who of those that announced themselves lately lives, and whether all have the same rules.
 
         One that was killed announces nothing more, but is remembered for seconds: its alive channel tells at once.
+        Channels are asked for by the incarnations known from before, and again where one has changed.
         """
-        self.leader = (await call(self.client, "GET", self.keys.leader) or b"").decode().partition("|")[0]
-        channels = [self.keys.alive(self.replica, self.incarnation)]
-        for other in others:
-            incarnation, digest = await call(self.client, "HMGET", self.keys.monitor(other), "incarnation", "digest")
-            channels.append(self.keys.alive(other, (incarnation or b"").decode()))
+        for _ in range(2):
+            known = {other: self._met.get(other, "") for other in others}
+            channels = [self.keys.alive(self.replica, self.incarnation), *starmap(self.keys.alive, known.items())]
+            *told, counts = await call_many(
+                self.client,
+                [
+                    *(("HMGET", self.keys.monitor(other), "incarnation", "digest") for other in others),
+                    ("PUBSUB", "SHARDNUMSUB", *channels),
+                ],
+            )
+            self._met = {other: (one or b"").decode() for other, (one, _) in zip(others, told, strict=True)}
+            if self._met == known:
+                break
+        for other, (_, digest) in zip(others, told, strict=True):
             self._compare(other, (digest or b"").decode())
-        counts = await call(self.client, "PUBSUB", "SHARDNUMSUB", *channels)
         pairs = zip([self.replica, *others], counts[1::2], strict=True)
         self.live = frozenset(one for one, count in pairs if count)
 

@@ -22,6 +22,8 @@ logger = logging.getLogger("healthmon.monitor")
 PINNED_MS = 1000
 # A follower leaves the canary to the leader, unless that one is late with it; three missed ones make a blind stretch.
 FOLLOWER_CANARIES = 2
+# Heartbeats that come within so many times `coalesce` after the last read are load, and are read together.
+BUSY_COALESCES = 1.5
 # A read blocks for a second and comes back up to 0.1 s late; one that has not by then hangs.
 WAITS_S_MAX = 1.2
 
@@ -123,8 +125,10 @@ class Reading:
         return self._noted(read)
 
     def _noted(self, read: Read, now_ms: int | None = None, pinned_ms: int = 0) -> Slice:
-        self._read_s = clock.monotonic_s()
-        self._busy, self.was_full = bool(read.heartbeats), read.full
+        now_s = clock.monotonic_s()
+        # One heartbeat now and then is no load: waiting for more would only be one more wake-up.
+        self._busy = bool(read.heartbeats) and now_s - self._read_s < BUSY_COALESCES * self.coalesce_s
+        self._read_s, self.was_full = now_s, read.full
         if read.heartbeats:
             self._seen_s = self._read_s
         last_ms = id_ms(read.heartbeats[-1][0]) if read.heartbeats else self.table.seen_ms

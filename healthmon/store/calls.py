@@ -6,14 +6,19 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from healthmon.store.client import open_client, store_errors
+from healthmon.store.client import open_client, open_direct, store_errors
 
 Client = Redis  # what the other rooms hold and hand back to the store: they import no redis themselves
 
 
 def open_raw(url: str, *, name: str, timeout_s: float = 5.0, dedicated: bool = False) -> Redis:
-    """A client whose replies are left as they come: no dictionaries, no numbers made of text, nothing per entry."""
-    client = open_client(url, name=name, timeout_s=timeout_s, dedicated=dedicated)
+    """A client whose replies are left as they come: no dictionaries, no numbers made of text, nothing per entry.
+
+    `dedicated`: one connection, kept over all commands, without pipelines and pub/sub.
+    """
+    if dedicated:
+        return open_direct(url, name=name, timeout_s=timeout_s)
+    client = open_client(url, name=name, timeout_s=timeout_s)
     client.response_callbacks.clear()
     return client
 

@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from healthmon.errors import ConfigurationError, HealthmonError, NotPermitted, StoreUnavailable, UnfitServer
+from healthmon.store.direct import DirectClient, DirectConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +122,17 @@ def open_client(url: str, *, name: str, timeout_s: float = 5.0, dedicated: bool 
     if dedicated:
         return Redis.from_url(url, single_connection_client=True, max_connections=1, **options)
     return Redis.from_pool(BlockingConnectionPool.from_url(url, max_connections=POOL_MAX, timeout=timeout_s, **options))
+
+
+def open_direct(url: str, *, name: str, timeout_s: float = 5.0) -> Redis:
+    """A dedicated client as `open_client` makes it, for plain commands only: replies come raw, and at half the cost.
+
+    Over a unix socket or TLS it is redis-py's connection as it comes. Raises ConfigurationError for a URL that cannot
+    be used.
+    """
+    options = _connection_options(url, name, timeout_s) | {"retry": AsyncRetry(NoBackoff(), 0)}
+    options["connection_class"] = DirectConnection  # redis-py prefers the class that the URL asks for
+    return DirectClient.from_url(url, single_connection_client=True, max_connections=1, **options)
 
 
 def open_sync(url: str, *, name: str, timeout_s: float) -> redis.Connection:

@@ -1,0 +1,38 @@
+"""A client for the commands that every round waits for: redis-py's connection without what it wraps around them.
+
+redis-py starts a task to send, takes two locks, and measures for its instruments; of an event loop's wake-up that is
+half. The connection, its parser, its errors and its end when it is cancelled are redis-py's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hiredis
+from redis.asyncio import Connection, Redis
+
+
+class DirectConnection(Connection):
+    """A TCP connection that hands a command to the socket without waiting for it: the answer is waited for anyway.
+
+    What does not fit into the socket is kept until it does, one command at most.
+    """
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: ANN401  # redis-py's
+        """Send what is packed. A lost connection is found by whoever reads the answer."""
+        if not self.is_connected:
+            await self.connect_check_health(check_health=check_health)
+        if self._writer is not None:
+            self._writer.writelines([command] if isinstance(command, bytes) else command)
+
+
+class DirectClient(Redis):
+    """A client of one connection, one command at a time, with raw replies; without retries, pipelines or pub/sub."""
+
+    async def execute_command(self, *args: Any, **_: Any) -> Any:  # noqa: ANN401  # redis-py's
+        """One command, one reply. Raises redis-py's errors; whoever is cancelled costs the connection."""
+        async with self._single_conn_lock:
+            if self.connection is None:
+                self.connection = await self.connection_pool.get_connection()
+            await self.connection.send_packed_command(hiredis.pack_command(args), check_health=False)
+            return await self.connection.read_response()
