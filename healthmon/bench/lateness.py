@@ -13,28 +13,25 @@ import anyio
 
 from healthmon.bench.figures import Row, Target, percentile
 from healthmon.bench.ground import Ground, id_of
-from healthmon.bench.processes import stage, until
-from healthmon.bench.raw import Raw, packed
+from healthmon.bench.processes import Processes, stage, until
+from healthmon.bench.raw import packed
 from healthmon.core.component import HealthState
 from healthmon.store.codec import text_map
-from healthmon.store.keys import Keys
 
-# Three stages of a second each; their relations are those of the defaults.
-STAGES_MS: Final = {HealthState.DEGRADED: 1000, HealthState.UNHEALTHY: 2000, HealthState.DEAD: 3000}
+STAGES: Final = (HealthState.DEGRADED, HealthState.UNHEALTHY, HealthState.DEAD)
 GROUPS_APART_S: Final = 0.37
 _SAID: Final = "up to 15 s, its check interval"
 
 
 async def measure(ground: Ground) -> list[Row]:
     """Groups of a hundred that fall silent together, and a thousand."""
-    timeout_s, degraded_s, dead_s = (ms / 1000 for ms in STAGES_MS.values())
-    thresholds = {"heartbeat_timeout": timeout_s, "degraded_threshold": degraded_s, "dead_threshold": dead_s}
+    stage_s = ground.plan.stage_s
+    thresholds = {"heartbeat_timeout": stage_s, "degraded_threshold": 2 * stage_s, "dead_threshold": 3 * stage_s}
     groups, mass = ground.plan.silent, ground.plan.mass
     with stage(ground, "how late silence is found", **thresholds) as children:
-        keys, raw = children.keys, children.raw
         await children.replicas("lateness")
-        together = await _late_ms(keys, raw, groups)
-        alone = await _late_ms(keys, raw, (mass,), first=sum(groups))
+        together = await _late_ms(children, groups)
+        alone = await _late_ms(children, (mass,), first=sum(groups))
     late_ms = [late for stage in together.values() for late in stage]
     note = f"three stages of {len(groups)} groups of {max(groups)} that were heard in the same moment; one replica"
     worst = "the worst of three stages; `mass_failure` is off"
@@ -46,8 +43,9 @@ async def measure(ground: Ground) -> list[Row]:
     ]
 
 
-async def _late_ms(keys: Keys, raw: Raw, groups: Sequence[int], first: int = 0) -> dict[str, list[float]]:
+async def _late_ms(children: Processes, groups: Sequence[int], first: int = 0) -> dict[str, list[float]]:
     """Let groups be heard once each, then wait until all are dead; how late each stage of each was."""
+    keys, raw = children.keys, children.raw
     heard_ms: dict[str, int] = {}
     begin = raw.call("XADD", keys.events, "*", "type", "benchmark")
     for size in groups:
@@ -63,9 +61,9 @@ async def _late_ms(keys: Keys, raw: Raw, groups: Sequence[int], first: int = 0) 
     late_ms: defaultdict[str, list[float]] = defaultdict(list)
     for entry, fields in raw.call("XRANGE", keys.events, begin, "+"):
         event = text_map(fields)
-        stage_ms = STAGES_MS.get(HealthState(event["to"])) if event.get("rule") == "silence" else None
-        if stage_ms is not None:
-            late_ms[event["to"]].append(_ms(entry) - heard_ms[event["id"]] - stage_ms)
+        if event.get("rule") == "silence":
+            silent_ms = (STAGES.index(HealthState(event["to"])) + 1) * children.ground.plan.stage_s * 1000
+            late_ms[event["to"]].append(_ms(entry) - heard_ms[event["id"]] - silent_ms)
     return late_ms
 
 

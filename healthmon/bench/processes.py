@@ -94,9 +94,7 @@ class Processes:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+            _let_go(process)
 
     async def gone(self, name: str) -> None:
         """Returns when a process that was killed or stopped has ended."""
@@ -111,6 +109,8 @@ class Processes:
         self._running[name].send_signal(number)
 
     def _start(self, name: str, module: str, given: dict[str, object]) -> None:
+        if name in self._running:
+            _let_go(self._running[name])
         process = subprocess.Popen(
             [sys.executable, "-m", f"healthmon.bench.{module}"],
             stdin=subprocess.PIPE,
@@ -130,6 +130,13 @@ class Processes:
             raise StoreUnavailable(f"replica {name} ended with exit code {self._running[name].returncode}")
         pid = self.raw.call("HGET", self.keys.monitor(name), "pid")
         return pid is not None and int(pid) == self._running[name].pid
+
+
+def _let_go(process: subprocess.Popen[str]) -> None:
+    """Close our ends of its pipes."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from healthmon.store.keys import Keys
 QUIET: Final = 10  # components
 BUSY: Final = 1000  # components, and heartbeats a second
 TICK_S: Final = 0.01
-WARM_UP_S: Final = 3.0
 REPLICAS: Final = ("leader", "standby")
 
 
@@ -29,7 +28,7 @@ async def measure(ground: Ground) -> list[Row]:
         keys, raw = children.keys, children.raw
         await children.replicas(REPLICAS[0])
         await children.replicas(REPLICAS[1])
-        await _load(keys, raw, QUIET / INTERVAL_S, QUIET, WARM_UP_S)
+        await _load(keys, raw, QUIET / INTERVAL_S, QUIET, plan.warm_up_s)
         rest = await _used(children, REPLICAS, lambda: _load(keys, raw, QUIET / INTERVAL_S, QUIET, plan.rest_s))
         for name in REPLICAS:
             children.floor(f"floor of {name}", "pace", per_second=max(1.0, rest[name].wakes_per_s))
@@ -39,7 +38,7 @@ async def measure(ground: Ground) -> list[Row]:
     with stage(ground, f"{BUSY} heartbeats a second") as children:
         keys, raw = children.keys, children.raw
         await children.replicas(REPLICAS[0])
-        await _load(keys, raw, BUSY, BUSY, WARM_UP_S)
+        await _load(keys, raw, BUSY, BUSY, plan.warm_up_s)
         load = await _used(children, REPLICAS[:1], lambda: _load(keys, raw, BUSY, BUSY, plan.load_s))
     return _rows(rest, paced, load["leader"])
 

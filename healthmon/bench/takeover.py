@@ -19,8 +19,6 @@ from healthmon.store.keys import Keys
 
 REPLICAS: Final = ("one", "two", "three")
 LEASE_TTL_S: Final = 1.5
-# So that the replica that has just come is seen by the others, as in a cluster that has run for a while.
-SETTLE_S: Final = 1.2
 COMPONENT: Final = "turning"
 
 
@@ -49,7 +47,7 @@ async def measure(ground: Ground) -> list[Row]:
 async def _lose_leader(children: Processes, number: int, *, kill: bool) -> float:
     keys, raw = children.keys, children.raw
     await _may_steal(keys, raw)
-    await anyio.sleep(SETTLE_S)
+    await anyio.sleep(children.ground.plan.settle_s)
     leader = await children.leader()
     last = (raw.call("XREVRANGE", keys.events, "+", "-", "COUNT", 1) or [[b"0-0"]])[0][0]
     began_ms = raw.now_ms()
