@@ -53,8 +53,8 @@ class Beats:
         try:
             entry = await call(client, "XADD", self.stream, "*", "id", component)
         except StoreUnavailable as error:
-            answered = any(word in str(error) for word in ("memory", "read-only"))
-            (self.refused if answered or "not reachable" in str(error) else self.unsure)[component] += 1
+            not_taken = any(words in str(error) for words in ("out of memory", "read-only", "connecting to"))
+            (self.refused if not_taken else self.unsure)[component] += 1
         except HealthmonError:
             self.refused[component] += 1
         else:

@@ -44,6 +44,14 @@ class Admission:
             return False
         return now_ms <= gone_ms or (now_ms < gone_ms + FORGOTTEN_REST_MS and beat.incarnation == incarnation)
 
+    def is_former(self, component: Component, at_ms: int, *, refolding: bool) -> bool:
+        """Whether a heartbeat of this time belongs to a former life of the component's id.
+
+        The same for whoever folded both lives in their turn and for whoever reads the second one's record back.
+        """
+        gone_ms = self.gone.get(component.id, (0, ""))[0]
+        return at_ms <= gone_ms or (refolding and at_ms < component.born_ms)
+
     def refusal(self, known: int, now_ms: int) -> tuple[str, str] | None:
         """Why no further component is taken beside the `known` ones: the counted reason and the detail."""
         defaults = self.defaults

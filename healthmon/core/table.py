@@ -153,7 +153,7 @@ class Table:
         return True
 
     def refold(self, entries: Iterable[Entry], only: set[str]) -> None:
-        """Fold entries again for components read back from their hashes; other ids and known marks are skipped."""
+        """Fold entries again for these records only; known marks, and what came before they were born, are skipped."""
         for entry_id, fields in entries:
             self._fold_entry(entry_id, fields, only)
 
@@ -210,8 +210,7 @@ class Table:
             if only is None:
                 self._reject(entry_id, error.reason, error.detail, fields)
             return
-        here = mark(self.era, entry_id)
-        fresh: set[str] = set()
+        here, admission, fresh = mark(self.era, entry_id), self.admission, set[str]()
         for beat in beats:
             if isinstance(beat, Unreadable):
                 if only is None:
@@ -221,6 +220,8 @@ class Table:
                 continue
             component = self.components.get(beat.id) or self._admit(beat, entry_id, fields)
             if component is None or (beat.id not in fresh and here <= mark_of(component)):
+                continue
+            if admission.is_former(component, self._arrival_ms(entry_id), refolding=only is not None):
                 continue
             fresh.add(beat.id)
             self._fold_beat(component, beat, entry_id)

@@ -249,7 +249,9 @@ class Ledger:
             self.table.changed[component.id] = None
         marks = [mark_of(component) for component in stored.values()]
         if marks:
-            _, ms, seq = min(marks)
+            era, ms, seq = min(marks)
+            if era < self.table.era:  # all that is there came after the repair
+                ms = seq = 0
             upto = self.tail.at["heartbeats"]
             entries = await self.tail.range("heartbeats", f"{ms}-{seq}".encode(), upto)
             self.table.refold(entries, set(stored))

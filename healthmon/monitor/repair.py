@@ -159,8 +159,5 @@ class Repair:
             return
         if era > self.table.era:
             self.table.begin_era(era)
-        at = self.tail.at["heartbeats"]
-        if order(at) > order(position):
-            if id_ms(at) <= self.table.seen_ms:  # it had gone on already, known from a record or by a reconnect
-                self.table.expect_known(at)
+        if id_ms(self.tail.at["heartbeats"]) > self.table.seen_ms:  # else it had not got so far, and has gone on by now
             self.tail.at["heartbeats"] = position

@@ -18,7 +18,7 @@ class DirectConnection(Connection):
     What does not fit into the socket is kept until it does, one command at most.
     """
 
-    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: ANN401  # redis-py's
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: ANN401  # the signature is redis-py's
         """Send what is packed. A lost connection is found by whoever reads the answer."""
         if not self.is_connected:
             await self.connect_check_health(check_health=check_health)
@@ -29,7 +29,7 @@ class DirectConnection(Connection):
 class DirectClient(Redis):
     """A client of one connection, one command at a time, with raw replies; without retries, pipelines or pub/sub."""
 
-    async def execute_command(self, *args: Any, **_: Any) -> Any:  # noqa: ANN401  # redis-py's
+    async def execute_command(self, *args: Any, **_: Any) -> Any:  # noqa: ANN401  # the signature is redis-py's
         """One command, one reply. Raises redis-py's errors; whoever is cancelled costs the connection."""
         async with self._single_conn_lock:
             if self.connection is None:

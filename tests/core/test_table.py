@@ -70,6 +70,28 @@ def test_refolding_touches_only_those_that_were_read_back_and_refuses_nothing() 
     assert not shard.table.rejections
 
 
+def test_heartbeats_of_a_former_life_are_not_counted_for_the_next_one() -> None:
+    """Whoever reads the second life's record back before any heartbeat of it: the stream still has the first one's."""
+    shard = Shard()
+    old = [flat(shard.now_ms + n, "a", seq=n) for n in range(3)]
+    shard.hear(*old)
+    born_ms = shard.now_ms + 10
+    reborn = replace(shard["a"], born_ms=born_ms, last_id=b"", total_heartbeats=0)
+    shard.table.put(reborn)
+    shard.table.refold([*old, flat(born_ms, "a")], {"a"})
+    assert shard["a"].total_heartbeats == 1
+
+
+def test_a_heartbeat_of_the_millisecond_in_which_its_id_was_forgotten_is_of_the_former_life() -> None:
+    shard = Shard()
+    shard.say()
+    born_ms = shard.now_ms + 11
+    shard.table.admission.forget("a", born_ms - 1, "")
+    shard.table.put(replace(shard["a"], born_ms=born_ms, last_id=b"", total_heartbeats=0))
+    shard.hear(flat(born_ms - 1, "a"), flat(born_ms, "a"))
+    assert shard["a"].total_heartbeats == 1
+
+
 def test_blind_time_is_taken_out_of_what_was_missed() -> None:
     shard = Shard()
     shard.say(interval=1)
