@@ -16,10 +16,11 @@ from weakref import WeakKeyDictionary
 
 import anyio
 
-from healthmon.core.component import Status, valid_id
+from healthmon.core.component import Status
 from healthmon.core.event import EventType
 from healthmon.core.health import ComponentHealth, EventsMissed, HealthEvent, event_of, health_of
 from healthmon.core.heartbeat import CUSTOM, STANDARD_METRICS
+from healthmon.core.ids import valid_id
 from healthmon.core.restart import RestartPolicy
 from healthmon.errors import ConfigurationError, HealthmonError, NoLeader, NoSuchComponent, Refused, TimedOut
 from healthmon.monitor.replica import Replica

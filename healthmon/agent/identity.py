@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from healthmon.core.component import valid_id
+from healthmon.core.ids import valid_id
 from healthmon.errors import ConfigurationError
 from healthmon.settings import ClientSettings, load_client_settings
 

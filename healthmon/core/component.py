@@ -6,7 +6,6 @@ a committed event (`healthmon.core.event`), so that a follower at the tail of th
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
@@ -72,17 +71,10 @@ WORSE: Final = {
     HealthState.PERMANENTLY_FAILED: 3,
 }
 
-ID_PATTERN: Final = re.compile(r"[A-Za-z0-9_@-][A-Za-z0-9._@-]{0,127}")
-
 
 def legal(source: HealthState, target: HealthState) -> bool:
     """Whether a transition may be committed."""
     return target in LEGAL_EDGES[source]
-
-
-def valid_id(text: str) -> bool:
-    """Whether the text may name a component or a replica: 1 to 128 letters, digits and `._@-`, no dot in front."""
-    return ID_PATTERN.fullmatch(text) is not None
 
 
 class Layout(Protocol):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from healthmon.core.component import WORSE, Component, HealthState, Status, legal
 from healthmon.core.event import Event, EventType
+from healthmon.core.policy import NEVER_MS
 from healthmon.core.rules import Moment, Verdict, judge
 
 if TYPE_CHECKING:
     from healthmon.core.policy import Defaults, Policy
 
-NEVER_MS: Final = 1 << 62
 FIRING: Final = frozenset(
     (HealthState.DEGRADED, HealthState.UNHEALTHY, HealthState.DEAD, HealthState.PERMANENTLY_FAILED),
 )

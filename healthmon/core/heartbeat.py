@@ -12,7 +12,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from healthmon.core.component import Status, valid_id
+from healthmon.core.component import Status
+from healthmon.core.ids import valid_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from healthmon.core.policy_values import breaker_of, count, duration, ids_of, probe_of, restart_of, rows_of, text_of
 from healthmon.core.score import DEFAULT_ROWS, Row
 from healthmon.errors import Refused
 
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 INTERVAL_MS_MAX: Final = 3_600_000
 # A heartbeat is late only when a second one is: 2, 3 and 4 announced intervals are the least the stages can be.
 STAGE_INTERVALS: Final = (2, 3, 4)
-_NUMBER_MAX: Final = 1e15  # far beyond it the double of a limit is no finite number any more
 _DURATIONS: Final = ("interval", "heartbeat_timeout", "degraded_threshold", "dead_threshold", "startup_timeout")
-_RESTART_FIELDS: Final = ("max_retries", "base_delay", "max_delay", "exponential_base", "jitter")
-_BREAKER_FIELDS: Final = ("failure_threshold", "recovery_timeout", "success_threshold")
+# A breaker that reopens stays open for twice as long, and never longer than this [specification].
+RECOVERY_MS_MAX: Final = 600_000
+NEVER_MS: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,58 @@ class Defaults:
     startup_timeout_ms: int = 120_000
     recovery_heartbeats: int = 2
     max_retries: int = 5
+    base_delay_ms: int = 5_000
+    max_delay_ms: int = 300_000
+    exponential_base: float = 2.0
+    restart_timeout_ms: int = 60_000
     reset_after_ms: int = 600_000
+    failure_threshold: int = 5
+    recovery_timeout_ms: int = 60_000
+    success_threshold: int = 2
+    check_interval_ms: int = 15_000
+    probe_timeout_ms: int = 5_000
+    restarts_concurrent: int = 5
+    restarts_per_minute: int = 20
+    auto_restart: bool = True
+    circuit_breakers: bool = True
+    mass_failure: bool = True
     forget_after_ms: int = 604_800_000
     forget_after_unknown_ms: int = 3_600_000
     max_components: int = 1_000_000
     new_components_per_minute: int = 0
     auto_register: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RestartLimits:
+    """How one component is restarted. `method`: "" where none is set. `auto`: restarted without being asked."""
+
+    method: str
+    max_retries: int
+    base_ms: int
+    most_ms: int
+    factor: float
+    jitter: bool
+    timeout_ms: int
+    auto: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerLimits:
+    """Failures in a row that open, how long it is open at first, successes that close; `on` False: it never opens."""
+
+    failures: int
+    recovery_ms: int
+    successes: int
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeLimits:
+    """How often a probed component is probed, and how long one probe may take, milliseconds."""
+
+    every_ms: int
+    timeout_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +100,9 @@ class Limits:
     crash_loop: int
     reset_after_ms: int
     rows: Mapping[str, Row] = field(hash=False)
+    restart: RestartLimits
+    breaker: BreakerLimits
+    probe: ProbeLimits | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +118,19 @@ class Policy:
     expected: str | None = None
     recovery_heartbeats: int | None = None
     score: Mapping[str, Row] = field(default_factory=dict, hash=False)
-    restart: Mapping[str, float | int | bool] = field(default_factory=dict, hash=False)
+    restart: Mapping[str, Any] = field(default_factory=dict, hash=False)
     breaker: Mapping[str, float | int] = field(default_factory=dict, hash=False)
+    probe: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    depends_on: tuple[str, ...] = ()
 
     @property
     def always_expected(self) -> bool:
         return self.expected == "always"
+
+    @property
+    def restarts(self) -> bool:
+        """Whether somebody meant the component to be restarted: without a method, by a handler."""
+        return bool(self.restart) and self.restart.get("method") != "none" and self.restart.get("max_retries") != 0
 
     def to_json(self) -> str:
         """Only what is set, as JSON, keys in order: equal policies have equal text."""
@@ -81,7 +138,7 @@ class Policy:
 
     def _written(self) -> str:
         given = {f.name: getattr(self, f.name) for f in fields(self)}
-        kept = {name: value for name, value in given.items() if value is not None and value != {}}
+        kept = {name: value for name, value in given.items() if value is not None and value not in ({}, ())}
         kept = {
             name: {k: list(v) for k, v in value.items()} if name == "score" else value for name, value in kept.items()
         }
@@ -100,7 +157,7 @@ class Policy:
         parts = {f.name: getattr(given, f.name) for f in fields(self)}
         return Policy(
             **{
-                f.name: parts[f.name] if parts[f.name] not in (None, {}) else getattr(self, f.name)
+                f.name: parts[f.name] if parts[f.name] not in (None, {}, ()) else getattr(self, f.name)
                 for f in fields(self)
             }
         )
@@ -117,15 +174,52 @@ def _limits(policy: Policy, defaults: Defaults, interval_ms: int) -> Limits:
     # A long interval puts an earlier stage off at most until a later one that the policy sets: the stages rise.
     dead_ms = _or(policy.dead_threshold, max(defaults.dead_threshold_ms, floors[2]))
     degraded_ms = _or(policy.degraded_threshold, max(defaults.degraded_threshold_ms, min(floors[1], dead_ms)))
+    restart = _restart_limits(policy, defaults)
     return Limits(
         timeout_ms=_or(policy.heartbeat_timeout, max(defaults.heartbeat_timeout_ms, min(floors[0], degraded_ms))),
         degraded_ms=degraded_ms,
         dead_ms=dead_ms,
         startup_ms=_or(policy.startup_timeout, defaults.startup_timeout_ms),
         recovery_heartbeats=policy.recovery_heartbeats or defaults.recovery_heartbeats,
-        crash_loop=int(policy.restart.get("max_retries", defaults.max_retries)),
-        reset_after_ms=defaults.reset_after_ms,
+        crash_loop=restart.max_retries,
+        reset_after_ms=_or(policy.restart.get("reset_after"), defaults.reset_after_ms),
         rows={**DEFAULT_ROWS, **policy.score} if policy.score else DEFAULT_ROWS,
+        restart=restart,
+        breaker=_breaker_limits(policy, defaults),
+        probe=_probe_limits(policy, defaults) if policy.probe else None,
+    )
+
+
+def _restart_limits(policy: Policy, defaults: Defaults) -> RestartLimits:
+    given = policy.restart
+    # Of a pair of which only one is set the other gives way: a policy with base_delay 400 waits 400 s.
+    base_ms = _or(given.get("base_delay"), min(defaults.base_delay_ms, _or(given.get("max_delay"), NEVER_MS)))
+    return RestartLimits(
+        method=str(given.get("method", "handler" if given else "")),
+        max_retries=int(given.get("max_retries", defaults.max_retries)),
+        base_ms=base_ms,
+        most_ms=_or(given.get("max_delay"), max(defaults.max_delay_ms, base_ms)),
+        factor=float(given.get("exponential_base", defaults.exponential_base)),
+        jitter=bool(given.get("jitter", True)),
+        timeout_ms=_or(given.get("timeout"), defaults.restart_timeout_ms),
+        auto=bool(given.get("auto", True)) and defaults.auto_restart,
+    )
+
+
+def _breaker_limits(policy: Policy, defaults: Defaults) -> BreakerLimits:
+    given = policy.breaker
+    return BreakerLimits(
+        failures=int(given.get("failure_threshold", defaults.failure_threshold)),
+        recovery_ms=min(_or(given.get("recovery_timeout"), defaults.recovery_timeout_ms), RECOVERY_MS_MAX),
+        successes=int(given.get("success_threshold", defaults.success_threshold)),
+        on=defaults.circuit_breakers,
+    )
+
+
+def _probe_limits(policy: Policy, defaults: Defaults) -> ProbeLimits:
+    return ProbeLimits(
+        every_ms=_or(policy.probe.get("interval"), defaults.check_interval_ms),
+        timeout_ms=_or(policy.probe.get("timeout"), defaults.probe_timeout_ms),
     )
 
 
@@ -139,18 +233,20 @@ def parse_policy(given: Mapping[str, Any], defaults: Defaults) -> Policy:
     for name in given:
         if name not in known:
             raise Refused(f"policy has no part {name!r}; it has {', '.join(sorted(known))}")
-    parts: dict[str, Any] = {name: _duration(name, given[name]) for name in _DURATIONS if given.get(name) is not None}
+    parts: dict[str, Any] = {name: duration(name, given[name]) for name in _DURATIONS if given.get(name) is not None}
     if given.get("role") is not None:
-        parts["role"] = _text("role", given["role"])
+        parts["role"] = text_of("role", given["role"])
     if given.get("expected") is not None:
         if given["expected"] not in ("always", "sometimes"):
             raise Refused(f"policy expected is {given['expected']!r}; it is 'always' or 'sometimes'")
         parts["expected"] = given["expected"]
     if given.get("recovery_heartbeats") is not None:
-        parts["recovery_heartbeats"] = _count("recovery_heartbeats", given["recovery_heartbeats"], least=1)
-    parts["score"] = _rows(given.get("score") or {})
-    parts["restart"] = _numbers("restart", given.get("restart") or {}, _RESTART_FIELDS)
-    parts["breaker"] = _numbers("breaker", given.get("breaker") or {}, _BREAKER_FIELDS)
+        parts["recovery_heartbeats"] = count("recovery_heartbeats", given["recovery_heartbeats"], least=1)
+    parts["score"] = rows_of(given.get("score") or {})
+    parts["restart"] = restart_of(given.get("restart") or {})
+    parts["breaker"] = breaker_of(given.get("breaker") or {})
+    parts["probe"] = probe_of(given.get("probe") or {})
+    parts["depends_on"] = ids_of("depends_on", given.get("depends_on") or ())
     policy = Policy(**parts)
     _check_relations(policy, defaults)
     return policy
@@ -177,63 +273,9 @@ def _check_relations(policy: Policy, defaults: Defaults) -> None:
             "policy thresholds must rise: heartbeat_timeout < degraded_threshold < dead_threshold, "
             f"but they are {limits.timeout_ms / 1000:g}, {limits.degraded_ms / 1000:g}, {limits.dead_ms / 1000:g} s"
         )
-    base, most = policy.restart.get("base_delay"), policy.restart.get("max_delay")
-    if base is not None and most is not None and base > most:
-        raise Refused(f"restart policy base_delay {base:g} s is above max_delay {most:g} s")
-
-
-def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _NUMBER_MAX:
-        raise Refused(f"policy {name} is {value!r}; it must be a number")
-    return value
-
-
-def _duration(name: str, value: object) -> float:
-    seconds = _number(name, value)
-    if not 0.001 <= seconds <= 10 * 365 * 86_400:
-        raise Refused(f"policy {name} is {seconds:g} s; it must be between 1 ms and 10 years")
-    return float(seconds)
-
-
-def _count(name: str, value: object, *, least: int = 0) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise Refused(f"policy {name} is {value!r}; it must be a whole number of at least {least}")
-    return value
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or len(value) > 128 or not value.isprintable():
-        raise Refused(f"policy {name} must be text of at most 128 characters that can be shown")
-    return value
-
-
-def _rows(given: object) -> dict[str, Row]:
-    if not isinstance(given, dict):
-        raise Refused("policy score must map metric names to [good, warn, critical]")
-    rows = {}
-    for name, row in given.items():
-        if not isinstance(row, list | tuple) or len(row) != 3:
-            raise Refused(f"policy score row {name!r} must be [good, warn, critical]")
-        good, warn, critical = (float(_number(f"score row {name}", value)) for value in row)
-        if not (good < warn < critical or good > warn > critical >= 0):
-            raise Refused(f"policy score row {name!r} must rise or fall all the way: good, warn, critical")
-        rows[str(name)] = Row(good, warn, critical)
-    return rows
-
-
-def _numbers(part: str, given: object, names: tuple[str, ...]) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise Refused(f"policy {part} must be an object of {', '.join(names)}")
-    checked: dict[str, Any] = {}
-    for name, value in given.items():
-        if name not in names:
-            raise Refused(f"policy {part} has no {name!r}; it has {', '.join(names)}")
-        if name == "jitter":
-            if not isinstance(value, bool):
-                raise Refused("policy restart jitter must be true or false")
-            checked[name] = value
-        elif name in ("max_retries", "failure_threshold", "success_threshold"):
-            checked[name] = _count(f"{part} {name}", value, least=0 if name == "max_retries" else 1)
-        else:
-            checked[name] = _duration(f"{part} {name}", value)
-    return checked
+    if policy.restarts and limits.reset_after_ms <= limits.startup_ms + limits.timeout_ms:
+        raise Refused(
+            f"restart policy could never give up: attempts count from 0 again after {limits.reset_after_ms / 1000:g} s "
+            f"of health (reset_after), and a failed start shows only after startup_timeout "
+            f"{limits.startup_ms / 1000:g} s plus heartbeat_timeout {limits.timeout_ms / 1000:g} s; raise reset_after or lower one of the others"
+        )

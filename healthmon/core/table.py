@@ -13,14 +13,15 @@ from typing import Final, Protocol
 
 from healthmon.core.admission import Admission
 from healthmon.core.blindness import CANARIES_MISSED, KEPT_MS, Blindness, canary_ms, gaps_in
-from healthmon.core.component import Component, Layout, valid_id
-from healthmon.core.decide import NEVER_MS, look_at_ms
+from healthmon.core.component import Component, Layout
+from healthmon.core.decide import look_at_ms
 from healthmon.core.event import Event, EventType, apply
 from healthmon.core.fold import fold_heartbeat, settled
 from healthmon.core.heartbeat import Heartbeat, Rejection, Unreadable
+from healthmon.core.ids import valid_id
 from healthmon.core.looks import Looks
 from healthmon.core.marks import Entry, claimed_id, id_ms, kept, mark, mark_of, settle
-from healthmon.core.policy import DEFAULT_POLICY, Defaults
+from healthmon.core.policy import DEFAULT_POLICY, NEVER_MS, Defaults
 from healthmon.core.rules import Moment
 from healthmon.core.score import good_bounds
 

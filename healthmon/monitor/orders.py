@@ -12,10 +12,11 @@ from typing import Final
 
 from healthmon.core import command
 from healthmon.core.command import Command
-from healthmon.core.component import Component, valid_id
+from healthmon.core.component import Component
 from healthmon.core.decide import decide
 from healthmon.core.event import Event, EventType
 from healthmon.core.heartbeat import Rejection, Unreadable
+from healthmon.core.ids import valid_id
 from healthmon.core.marks import Entry
 from healthmon.core.policy import Policy
 from healthmon.core.rules import Moment

@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PrivateAttr,
+    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -281,6 +282,15 @@ class Settings(SharedSettings):
     broadcast_events: bool = _switch("publish alerts on the channel [specification]")
     mass_failure: bool = _switch(
         "when much of the fleet falls silent at once, tell it once and hold deaths and restarts"
+    )
+
+    allow_exec: bool = Field(
+        default=False,
+        description="On or off: run the programs that stored policies name (exec restarts and probes) on this host; "
+        "whoever may write commands to Redis may then run programs here",
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, repr=False, description="Key by which restart webhooks are signed (HMAC-SHA256); none: unsigned"
     )
 
     log_level: LogLevel = Field(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from healthmon.core.component import LEGAL_EDGES, WORSE, Component, HealthState, Status, legal, valid_id
+from healthmon.core.component import LEGAL_EDGES, WORSE, Component, HealthState, Status, legal
+from healthmon.core.ids import valid_id
 from healthmon.core.policy import Defaults, Policy
 
 # From the design, spelt out again: a change of the table has to be made twice.
