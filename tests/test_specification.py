@@ -87,7 +87,8 @@ async def test_health_degradation_at_fifty_times_the_speed() -> None:
     beaten_ms = int((await monitor.heartbeat("test_component")).split("-")[0])
     async with asyncio.timeout(5):
         await died.wait()
-    blind_ms = sum(s.to_ms - s.from_ms for s in monitor._live().parts.table.blindness.stretches if s.to_ms > beaten_ms)
+    stretches = monitor._membership.replica.parts.table.blindness.stretches
+    blind_ms = sum(stretch.to_ms - stretch.from_ms for stretch in stretches if stretch.to_ms > beaten_ms)
     await monitor.stop()
 
     assert [state for state, _ in stages] == ["healthy", "degraded", "unhealthy", "dead"]
