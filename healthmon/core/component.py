@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from healthmon.core.attempts import NO_ATTEMPTS, Attempts
+from healthmon.core.circuit import CLOSED, Breaker
+from healthmon.core.failures import NO_FAILURES, NO_PROBES, Failures, Probes
 from healthmon.core.policy import Limits, Policy
 
 if TYPE_CHECKING:
@@ -114,6 +117,15 @@ class Component:
     role: str = ""
     respawns_told: int = 0
     control_folded: str = ""
+    breaker: Breaker = CLOSED
+    restart: Attempts = NO_ATTEMPTS
+    held: str = ""
+    watch_ms: int = 0
+    flapping: int = 0
+    turns: tuple[int, ...] = ()
+    failure: Mapping[str, Any] = field(default_factory=dict)
+    down: tuple[str, ...] = ()
+    acts: tuple[str, ...] = ()
 
     # Evidence: folded from heartbeats.
     last_heartbeat_ms: int = 0
@@ -143,6 +155,15 @@ class Component:
     respawn_count: int = 0
     restart_count: int = 0
 
+    unwell_heartbeats: int = 0
+    changes: tuple[str, ...] = ()
+    probed_latency: bool = False
+
+    # Evidence: folded from the control stream, through `reports_folded`.
+    reports_folded: str = ""
+    failures: Failures = NO_FAILURES
+    probes: Probes = NO_PROBES
+
     # Not stored: what makes the next fold of the same bytes cheap, and when to look next (`healthmon.core.table`).
     raw_id: bytes = b""
     repeat: list[bytes] | None = None
@@ -156,8 +177,14 @@ class Component:
 
     @property
     def silence_rests(self) -> bool:
-        """After a goodbye nobody is waited for, unless the policy says that the component is always expected."""
-        return self.status is Status.STOPPING and not self.policy.always_expected
+        """After a goodbye nobody is waited for, unless it is always expected or meant to be restarted."""
+        expected = self.policy.always_expected or self.policy.restarts
+        return self.status is Status.STOPPING and not expected
+
+    @property
+    def waits_for_time(self) -> bool:
+        """Whether time alone can change how a component that beats is judged."""
+        return bool(self.respawns or self.restart.done or self.flapping)
 
     @property
     def expected_interval_ms(self) -> int:
@@ -166,5 +193,16 @@ class Component:
 
     @property
     def proof_ms(self) -> int:
-        """The moment from which silence is measured: the last heartbeat, or the end of the time given to start."""
-        return self.last_heartbeat_ms or self.born_ms + self.limits.startup_ms
+        """The moment from which silence is measured: the last proof of life, or the end of the time given to start."""
+        begun_ms = (self.watch_ms or self.born_ms) + self.limits.startup_ms
+        return max(self.heard_ms, begun_ms) if self.watch_ms else self.heard_ms or begun_ms
+
+    @property
+    def heard_ms(self) -> int:
+        """The last proof of life: a heartbeat or a good probe."""
+        return max(self.last_heartbeat_ms, self.probes.ok_ms)
+
+    @property
+    def good_words(self) -> int:
+        """Heartbeats in all that said ok."""
+        return self.total_heartbeats - self.unwell_heartbeats

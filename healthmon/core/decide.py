@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
 
+from healthmon.core.breaker import next_turn_ms, turn
 from healthmon.core.component import WORSE, Component, HealthState, Status, legal
+from healthmon.core.death import context, gives_up, schedule
+from healthmon.core.draft import Draft
 from healthmon.core.event import Event, EventType
+from healthmon.core.flapping import WITHIN_MS, change_in, held_until_ms, next_change_ms, turns_within
 from healthmon.core.policy import NEVER_MS
-from healthmon.core.rules import Moment, Verdict, judge
+from healthmon.core.rules import UNTAKEN, Moment, Verdict, dead_at_ms, judge, report_until_ms, started_until_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from healthmon.core.policy import Defaults, Policy
 
 FIRING: Final = frozenset(
@@ -18,24 +25,98 @@ FIRING: Final = frozenset(
 )
 
 
+RESTART: Final = "restart"  # the rule of what attempts themselves do
+AGENT: Final = "agent"
+_WELL: Final = frozenset((HealthState.HEALTHY, HealthState.UNKNOWN))
+
+
 def decide(component: Component, moment: Moment, defaults: Defaults) -> tuple[Event, ...]:
     """The events that the record calls for at this moment, in order, with their revs; empty: nothing to commit.
 
     A component that was heard from after the moment is judged at a later one: no verdict rests on what was not yet so.
     """
-    events: list[Event] = []
+    draft = Draft(component, moment.now_ms, defaults)
     if component.rev == 0:
-        events.append(registered(component))
+        draft.add(registered(component))
     if component.last_heartbeat_ms > moment.now_ms:
-        return tuple(events)
-    if component.respawn_count > component.respawns_told:
-        events.append(_respawned(component, moment, component.rev + len(events) + 1))
-    verdict = judge(component, moment)
-    if verdict.state is not component.state and legal(component.state, verdict.state):
-        events.append(_transition(component, verdict, moment, component.rev + len(events) + 1))
-    elif not events and _aged(component, moment, defaults):
-        events.append(_forgotten(component, moment))
-    return tuple(events)
+        return draft.done()
+    _tell_respawns(draft)
+    _turn_breaker(draft, moment)
+    _judge(draft, moment)
+    _tell_flapping(draft, moment)
+    _reset_attempts(draft, moment)
+    if not draft.events and _aged(component, moment, defaults):
+        draft.add(_forgotten(component, moment))
+    return draft.done()
+
+
+def _tell_respawns(draft: Draft) -> None:
+    record = draft.record
+    if record.respawn_count > record.respawns_told:
+        ours = record.restart.rev or record.restart.awaiting_ms
+        reason = f"restarted by attempt {record.restart.done}" if ours else "it restarted by itself"
+        draft.say(EventType.RESTART, reason, "incarnation", respawns_told=record.respawn_count)
+
+
+def _turn_breaker(draft: Draft, moment: Moment) -> None:
+    turned = turn(draft.record, moment.now_ms)
+    if turned is not None:
+        draft.say(EventType.BREAKER, turned.reason, turned.breaker.state, breaker=asdict(turned.breaker))
+
+
+def _judge(draft: Draft, moment: Moment) -> None:
+    """The transition that the rules ask for, and giving up at once where no attempt is left."""
+    record = draft.record
+    verdict = judge(record, moment)
+    if verdict.state is record.state or not legal(record.state, verdict.state):
+        return
+    if verdict.state is HealthState.DEAD:
+        die(draft, verdict.rule, verdict.reason)
+    elif moment.now_ms >= held_until_ms(record):
+        draft.move(verdict.state, verdict.reason, verdict.rule, **_changes(record, verdict, draft.at_ms))
+
+
+def die(draft: Draft, rule: str, reason: str, exited: Mapping[str, Any] | None = None) -> None:
+    """Move to dead, over unhealthy where that is the only way, with what follows: the next attempt, or giving up."""
+    if not legal(draft.record.state, HealthState.DEAD):
+        verdict = Verdict(HealthState.UNHEALTHY, rule, reason)
+        draft.move(verdict.state, reason, rule, **_changes(draft.record, verdict, draft.at_ms))
+    record = draft.record
+    done = (
+        max(0, record.restart.done - 1) if rule == UNTAKEN and record.restart.runner == AGENT else record.restart.done
+    )
+    changes = _changes(record, Verdict(HealthState.DEAD, rule, reason), draft.at_ms)
+    restart = {**schedule(record, draft.at_ms, record.rev + 1, done), "exited": (exited or {}).get("incarnation", "")}
+    failure = context(record, draft.at_ms, exited)
+    draft.move(HealthState.DEAD, reason, rule, **{**changes, "restart": restart, "failure": failure})
+    if gives_up(draft.record, done):
+        what = f"gave up after {done} of {record.limits.restart.max_retries} restarts: {reason}"
+        draft.move(HealthState.PERMANENTLY_FAILED, what, "gave_up")
+
+
+def _tell_flapping(draft: Draft, moment: Moment) -> None:
+    record = draft.record
+    change = change_in(record, moment.now_ms)
+    if change == "ends":
+        closed = {"incident": ""} if record.state in _WELL else {}
+        draft.say(EventType.FLAPPING, f"no longer flapping: {record.state}", "ends", flapping=0, **closed)
+    elif change:
+        count = turns_within(record, moment.now_ms)
+        opened = {} if record.incident else {"incident": f"{record.id}@{draft.at_ms}"}
+        reason = f"flapping: {count} times no longer healthy in {WITHIN_MS // 60_000} minutes"
+        draft.say(EventType.FLAPPING, reason, change, flapping=draft.at_ms, **opened)
+
+
+def _reset_attempts(draft: Draft, moment: Moment) -> None:
+    record = draft.record
+    if record.restart.done and moment.now_ms >= _reset_ms(record):
+        reason = f"healthy for {record.limits.reset_after_ms / 1000:g} s: restart attempts count from 0 again"
+        draft.say(EventType.RESTART, reason, "reset", restart={"done": 0})
+
+
+def _reset_ms(record: Component) -> int:
+    """When attempts count anew; never while it is not healthy [kubelet; systemd #43813]."""
+    return record.since_ms + record.limits.reset_after_ms if record.state is HealthState.HEALTHY else NEVER_MS
 
 
 def registered(component: Component, cause: str = "", policy: Policy | None = None, reason: str = "") -> Event:
@@ -63,6 +144,12 @@ def look_at_ms(component: Component, moment: Moment, defaults: Defaults) -> int:
     if component.status is Status.STARTING:
         times.append(component.starting_ms + component.limits.startup_ms)
     times += [at_ms + component.limits.reset_after_ms for at_ms in component.respawns]
+    times += [
+        next_turn_ms(component),
+        next_change_ms(component),
+        held_until_ms(component),
+        _restart_ms(component, moment),
+    ]
     return min((time for time in times if time > now_ms), default=NEVER_MS)
 
 
@@ -72,11 +159,22 @@ def _silence_ms(component: Component, moment: Moment) -> int:
     limits, stage = component.limits, WORSE[component.state]
     if stage == 3:
         return NEVER_MS
-    next_ms = (limits.timeout_ms, limits.degraded_ms, limits.dead_ms)[stage]
-    deadline_ms = moment.blindness.deadline_ms(component.proof_ms, next_ms)
     if stage == 2:
-        deadline_ms = max(deadline_ms, moment.observing_ms + limits.timeout_ms, moment.recovering_until_ms)
-    return max(deadline_ms, moment.now_ms + 1)
+        return max(dead_at_ms(component, moment), moment.now_ms + 1)
+    next_ms = (limits.timeout_ms, limits.degraded_ms)[stage]
+    return max(moment.blindness.deadline_ms(component.proof_ms, next_ms), moment.now_ms + 1)
+
+
+def _restart_ms(component: Component, moment: Moment) -> int:
+    """When time alone moves its restart on: due, its report overdue, not heard from after it, or long healthy."""
+    restart = component.restart
+    if component.state is HealthState.DEAD:
+        return restart.next_ms or NEVER_MS
+    if restart.rev:
+        return report_until_ms(component)
+    if restart.awaiting_ms:
+        return started_until_ms(component, moment)
+    return _reset_ms(component) if restart.done else NEVER_MS
 
 
 def _ageing_ms(component: Component, defaults: Defaults) -> int:
@@ -120,44 +218,21 @@ def make_room(component: Component, moment: Moment) -> Event:
     )
 
 
-def _respawned(component: Component, moment: Moment, rev: int) -> Event:
-    return Event(
-        EventType.RESTART,
-        component.id,
-        rev=rev,
-        born_ms=component.born_ms,
-        at_ms=moment.now_ms,
-        reason="it restarted by itself",
-        rule="incarnation",
-        set={"respawns_told": component.respawn_count},
-    )
-
-
-def _transition(component: Component, verdict: Verdict, moment: Moment, rev: int) -> Event:
-    changes: dict[str, object] = {}
-    if verdict.state in FIRING and not component.incident:
-        changes["incident"] = f"{component.id}@{moment.now_ms}"
-    elif verdict.state in (HealthState.HEALTHY, HealthState.UNKNOWN) and component.incident:
+def _changes(record: Component, verdict: Verdict, at_ms: int) -> dict[str, Any]:
+    """What else a transition changes: the incident, the role, and restart attempts that came to their end by it."""
+    changes: dict[str, Any] = {}
+    if verdict.state in FIRING and not record.incident:
+        changes["incident"] = f"{record.id}@{at_ms}"
+    elif verdict.state in _WELL and record.incident and not record.flapping:
         changes["incident"] = ""
-    role = component.policy.role or component.beat_role
-    if role != component.role:
+    role = record.policy.role or record.beat_role
+    if role != record.role:
         changes["role"] = role
-    return Event(
-        EventType.TRANSITION,
-        component.id,
-        rev=rev,
-        born_ms=component.born_ms,
-        at_ms=moment.now_ms,
-        reason=_bounded(verdict.reason),
-        rule=verdict.rule,
-        source=component.state.value,
-        target=verdict.state.value,
-        set=changes,
-    )
-
-
-def _bounded(reason: str, most: int = 120) -> str:
-    return reason if len(reason) <= most else reason[: most - 1] + "…"
+    restart = record.restart
+    if verdict.rule != RESTART and (restart.rev or restart.awaiting_ms or restart.next_ms):
+        itself = {"by_itself": restart.by_itself + 1} if restart.next_ms else {}
+        changes["restart"] = {"rev": 0, "awaiting_ms": 0, "next_ms": 0, "waits": "", "taken": "", **itself}
+    return changes
 
 
 def shown_score(component: Component, silent_scores: tuple[float, ...]) -> float:

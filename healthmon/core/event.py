@@ -5,11 +5,11 @@ An event is the only thing that changes the decided half of a record, so `apply`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from healthmon.core.component import Component, HealthState
+from healthmon.core.component import WORSE, Component, HealthState
 from healthmon.core.policy import Defaults, read_policy
 from healthmon.core.score import score_of
 
@@ -35,7 +35,14 @@ class EventType(StrEnum):
 
 
 # Decided fields that have no field of their own in an event; they ride in its `set`.
-SETTABLE: Final = frozenset(("role", "declared", "incident", "respawns_told", "policy"))
+SETTABLE: Final = frozenset(
+    ("role", "declared", "incident", "respawns_told", "policy", "held", "watch_ms", "flapping", "failure", "down"),
+)
+# Decided values of several fields each: an event says only those that change.
+PARTS: Final = ("breaker", "restart")
+FAILED_RESTART: Final = "restart_failed"
+TURNS_KEPT: Final = 16
+ACTS_KEPT: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +85,41 @@ def apply(component: Component, event: Event, defaults: Defaults) -> None:
             component.policy = read_policy(value, defaults)
             component.limits = component.policy.limits(defaults, component.interval_ms)
             component.score, component.worst_metric = score_of(component.metrics, component.limits.rows)
+        elif name in PARTS:
+            setattr(component, name, _changed(getattr(component, name), value))
         elif name in SETTABLE:
-            setattr(component, name, value)
+            setattr(component, name, tuple(value) if name == "down" else value)
+    _note(component, event)
     ended = event.type is EventType.TRANSITION and component.state in (HealthState.DEAD, HealthState.UNKNOWN)
     if ended and not component.incarnation:
         # Uptime starts anew with the first heartbeat after; a follower may have folded that one already.
         component.alive_since_ms = component.last_heartbeat_ms if component.last_heartbeat_ms > event.at_ms else 0
     component.repeat = None
+
+
+def _changed(part: Any, said: Mapping[str, Any]) -> Any:  # noqa: ANN401  # one of the PARTS, and the same
+    """The part with what the event says; names of a newer version are left out."""
+    known = {one.name for one in fields(part)}
+    return replace(part, **{name: value for name, value in said.items() if name in known})
+
+
+def _note(component: Component, event: Event) -> None:
+    """What flapping counts, and what may have led to a failure."""
+    if event.type is EventType.TRANSITION:
+        if event.source == HealthState.HEALTHY.value and WORSE[component.state]:
+            component.turns = (*component.turns, event.at_ms)[-TURNS_KEPT:]
+    elif event.type in (EventType.OPERATOR, EventType.DEPENDENCY, EventType.BREAKER, EventType.RESTART):
+        component.acts = (*component.acts, f"{event.at_ms} {event.reason}")[-ACTS_KEPT:]
+    if event.rule == FAILED_RESTART and component.last_heartbeat_ms <= event.at_ms:
+        failures = component.failures
+        component.failures = replace(
+            failures,
+            recorded=failures.recorded + 1,
+            total=failures.total + 1,
+            source="restart",
+            detail=event.reason,
+            at_ms=event.at_ms,
+        )
 
 
 def recovered(component: Component, replica: str) -> Event:

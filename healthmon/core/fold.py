@@ -5,6 +5,7 @@ Only evidence is touched here: what a heartbeat proves. What follows from it is 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from healthmon.core.component import Component, HealthState, Status
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # Enough times to recognise a crash loop; older ones say nothing that a rule asks for.
 RESPAWNS_KEPT: Final = 16
+CHANGES_KEPT: Final = 8
 
 
 def missed_in(gap_ms: int, blind_ms: int, interval_ms: int) -> int:
@@ -28,9 +30,10 @@ def missed_in(gap_ms: int, blind_ms: int, interval_ms: int) -> int:
 def fold_heartbeat(component: Component, beat: Heartbeat, arrival_ms: int, blind_ms: int, defaults: Defaults) -> None:
     """Fold one heartbeat that arrived at `arrival_ms`; `blind_ms` of the gap before it were blind."""
     _fold_incarnation(component, beat, arrival_ms, blind_ms)
-    _fold_identity(component, beat, defaults)
+    _fold_identity(component, beat, defaults, arrival_ms)
     _fold_status(component, beat, arrival_ms)
     if beat.metrics:
+        component.probed_latency = False
         fold_metrics(component, beat.metrics, arrival_ms)
     elif component.metrics and arrival_ms - component.metrics_ms >= component.limits.timeout_ms:
         _drop_metrics(component)
@@ -72,13 +75,24 @@ def _fold_incarnation(component: Component, beat: Heartbeat, arrival_ms: int, bl
             component.respawns = (*component.respawns, arrival_ms)[-RESPAWNS_KEPT:]
     if respawned:
         component.alive_since_ms = arrival_ms
+        if component.incarnation:
+            _note(component, arrival_ms, f"another incarnation: {component.incarnation} -> {beat.incarnation}")
         component.incarnation = beat.incarnation
     elif component.last_heartbeat_ms:
         gap_ms = arrival_ms - component.last_heartbeat_ms
         component.missed_heartbeats += missed_in(gap_ms, blind_ms, component.expected_interval_ms)
 
 
-def _fold_identity(component: Component, beat: Heartbeat, defaults: Defaults) -> None:
+def _note(component: Component, at_ms: int, what: str) -> None:
+    """Keep what changed: it may be the cause of a failure soon after."""
+    component.changes = (*component.changes, f"{at_ms} {what}")[-CHANGES_KEPT:]
+
+
+def _fold_identity(component: Component, beat: Heartbeat, defaults: Defaults, arrival_ms: int) -> None:
+    if beat.version and component.version and beat.version != component.version:
+        _note(component, arrival_ms, f"version {component.version} -> {beat.version}")
+    if beat.host and component.host and beat.host != component.host:
+        _note(component, arrival_ms, f"host {component.host} -> {beat.host}")
     component.host = beat.host or component.host
     component.pid = beat.pid or component.pid
     component.version = beat.version or component.version
@@ -95,6 +109,21 @@ def _fold_status(component: Component, beat: Heartbeat, arrival_ms: int) -> None
         component.starting_ms = arrival_ms
     component.status = beat.status
     component.msg = beat.msg
+    failures = component.failures
+    if beat.status is Status.OK:
+        if failures.words or failures.recorded:
+            component.failures = replace(failures, words=0, recorded=0)
+        return
+    component.unwell_heartbeats += 1
+    if beat.status is Status.FAILING:
+        component.failures = replace(
+            failures,
+            words=failures.words + 1,
+            total=failures.total + 1,
+            source="words",
+            detail=f"it says failing: {beat.msg}" if beat.msg else "it says failing",
+            at_ms=arrival_ms,
+        )
 
 
 def settled(component: Component) -> bool:
@@ -106,4 +135,6 @@ def settled(component: Component) -> bool:
         and component.good_streak == 0
         and component.respawn_count == component.respawns_told
         and component.rev > 0
+        and component.breaker.state == "closed"
+        and not (component.failures.words or component.failures.recorded or component.restart.awaiting_ms)
     )

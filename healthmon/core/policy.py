@@ -275,7 +275,7 @@ def _check_relations(policy: Policy, defaults: Defaults) -> None:
         )
     if policy.restarts and limits.reset_after_ms <= limits.startup_ms + limits.timeout_ms:
         raise Refused(
-            f"restart policy could never give up: attempts count from 0 again after {limits.reset_after_ms / 1000:g} s "
-            f"of health (reset_after), and a failed start shows only after startup_timeout "
-            f"{limits.startup_ms / 1000:g} s plus heartbeat_timeout {limits.timeout_ms / 1000:g} s; raise reset_after or lower one of the others"
+            f"restart policy could never give up: reset_after {limits.reset_after_ms / 1000:g} s must be above "
+            f"startup_timeout {limits.startup_ms / 1000:g} s plus heartbeat_timeout {limits.timeout_ms / 1000:g} s, or "
+            "attempts count from 0 again before a failed start shows; raise the first or lower one of the others"
         )

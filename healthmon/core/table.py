@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from healthmon.core.admission import Admission
 from healthmon.core.blindness import CANARIES_MISSED, KEPT_MS, Blindness, canary_ms, gaps_in
-from healthmon.core.component import Component, Layout
+from healthmon.core.census import Census
+from healthmon.core.component import Component
 from healthmon.core.decide import look_at_ms
 from healthmon.core.event import Event, EventType, apply
 from healthmon.core.fold import fold_heartbeat, settled
+from healthmon.core.guard import Brake
 from healthmon.core.heartbeat import Heartbeat, Rejection, Unreadable
 from healthmon.core.ids import valid_id
 from healthmon.core.looks import Looks
@@ -24,6 +26,7 @@ from healthmon.core.marks import Entry, claimed_id, id_ms, kept, mark, mark_of, 
 from healthmon.core.policy import DEFAULT_POLICY, NEVER_MS, Defaults
 from healthmon.core.rules import Moment
 from healthmon.core.score import good_bounds
+from healthmon.core.wire import Wire
 
 REJECTIONS_KEPT: Final = 1000
 # A slice that spans less is judged for gaps by its ends: half an interval of the fastest sensible component.
@@ -34,21 +37,13 @@ FEW: Final = 16
 USUAL_MS: Final = 10**12
 
 
-class Wire(Protocol):
-    """How entries are read; the wire format itself is the store's."""
-
-    def decode(self, fields: list[bytes]) -> list[Heartbeat | Unreadable]:
-        """The heartbeats of one entry, and of several in one why some can't be read. Raises Unreadable for them all."""
-
-    def layout(self, fields: list[bytes]) -> Layout | None:
-        """Where the metrics stand in an entry that was read, None where that can't be told."""
-
-
 class Table:
     """The components of a shard, their blind time, and when to look at whom."""
 
     def __init__(self, defaults: Defaults, wire: Wire) -> None:
         self.defaults = defaults
+        self.census = Census()
+        self.brake = Brake()
         self.blindness = Blindness()
         self.components: dict[str, Component] = {}
         self.admission = Admission(defaults)
@@ -61,13 +56,12 @@ class Table:
         self.new_stretches: list[tuple[int, int]] = []
         self.rejections: deque[Rejection] = deque(maxlen=REJECTIONS_KEPT)
         self.rejections_lost = 0
-        self._wire = wire
+        self.wire = wire
         self._by_raw: dict[bytes, Component] = {}
         self._touched: list[Component] = []
         self._touched_ids: dict[str, None] = {}
         self._looks = Looks(self.components)
         self._refold_upto: tuple[int, int, int] = (0, 0, 0)
-        self._timeouts: dict[int, int] = {}
         self._pinned_ms = 0
 
     # -- folding ---------------------------------------------------------------------------------------------------
@@ -75,12 +69,12 @@ class Table:
     @property
     def canary_ms(self) -> int:
         """How long nothing may be read before a replica appends a canary."""
-        return canary_ms(min(self._timeouts, default=None))
+        return self.census.canary_ms
 
     @property
     def longest_timeout_ms(self) -> int:
         """The longest heartbeat_timeout of any component: how far back a reader may have to look."""
-        return max(self._timeouts, default=self.defaults.heartbeat_timeout_ms)
+        return self.census.longest_timeout_ms(self.defaults.heartbeat_timeout_ms)
 
     @property
     def is_touched(self) -> bool:
@@ -206,7 +200,7 @@ class Table:
         if fields[:1] == [b"canary"] and len(fields) == 2:
             return
         try:
-            beats = self._wire.decode(fields)
+            beats = self.wire.decode(fields)
         except Unreadable as error:
             if only is None:
                 self._reject(entry_id, error.reason, error.detail, fields)
@@ -219,7 +213,7 @@ class Table:
                 continue
             if only is not None and beat.id not in only:
                 continue
-            component = self.components.get(beat.id) or self._admit(beat, entry_id, fields)
+            component = self.components.get(beat.id) or self.admit(beat, entry_id, fields)
             if component is None or (beat.id not in fresh and here <= mark_of(component)):
                 continue
             if admission.is_former(component, self._arrival_ms(entry_id), refolding=only is not None):
@@ -240,8 +234,7 @@ class Table:
         component.last_id, component.era, component.repeat = entry_id, self.era, None
         self._touched_ids[component.id] = None
         if component.limits is not limits:
-            self._count_timeout(limits.timeout_ms, -1)
-            self._count_timeout(component.limits.timeout_ms, 1)
+            self.census.retime(limits.timeout_ms, component.limits.timeout_ms)
             self.look(component)
         if not settled(component):
             self.changed[component.id] = None
@@ -250,7 +243,7 @@ class Table:
         """Keep the bytes whose repetition changes nothing; the first gap of one and a half intervals is looked at."""
         repeats = settled(component) and (bool(beat.metrics) or not component.metrics) and not beat.sent_ms
         component.repeat = kept(fields, component.raw_id) if repeats else None
-        component.layout = self._wire.layout(fields) if repeats and beat.metrics else None
+        component.layout = self.wire.layout(fields) if repeats and beat.metrics else None
         component.bounds = good_bounds(component.layout.names, component.limits.rows) if component.layout else ()
         interval_ms = component.expected_interval_ms
         component.late_ms = interval_ms * 3 // 2 if interval_ms else NEVER_MS
@@ -258,7 +251,7 @@ class Table:
 
     # -- who is known ----------------------------------------------------------------------------------------------
 
-    def _admit(self, beat: Heartbeat, entry_id: bytes, fields: list[bytes]) -> Component | None:
+    def admit(self, beat: Heartbeat, entry_id: bytes, fields: list[bytes]) -> Component | None:
         """Make an unknown component known by its first heartbeat, unless the limits say no."""
         now_ms = self._arrival_ms(entry_id)
         if self.admission.rests(beat, now_ms):
@@ -281,7 +274,7 @@ class Table:
         self.components[component.id] = component
         component.raw_id = component.id.encode()
         self._by_raw[component.raw_id] = component
-        self._count_timeout(component.limits.timeout_ms, 1)
+        self.census.enter(component)
         self._refold_upto = max(self._refold_upto, mark_of(component)) if component.last_id else self._refold_upto
         self._looks.push(component, component.proof_ms + component.limits.timeout_ms)
         if not settled(component):
@@ -293,7 +286,7 @@ class Table:
         if component is not None:
             del self._by_raw[component.raw_id]
             component.repeat, component.look_at_ms = None, 0
-            self._count_timeout(component.limits.timeout_ms, -1)
+            self.census.leave(component, for_good=True)
             self.changed.pop(component_id, None)
             self._touched_ids.pop(component_id, None)
 
@@ -321,10 +314,10 @@ class Table:
             return True
         if component.born_ms != event.born_ms or component.rev + 1 != event.rev:
             return False
-        limits = component.limits
+        self.census.leave(component)
         apply(component, event, self.defaults)
-        self._count_timeout(limits.timeout_ms, -1)
-        self._count_timeout(component.limits.timeout_ms, 1)
+        self.census.enter(component)
+        self.census.note(event)
         self._touched_ids[event.id] = None
         if event.type is EventType.TRANSITION and not settled(component):
             self.changed[event.id] = None
@@ -335,7 +328,14 @@ class Table:
 
     def moment(self, now_ms: int) -> Moment:
         """The moment of judging: never later than the last entry that was read."""
-        return Moment(min(now_ms, self.seen_ms), self.blindness, self.observing_ms, self.recovering_until_ms)
+        return Moment(
+            min(now_ms, self.seen_ms),
+            self.blindness,
+            self.observing_ms,
+            self.recovering_until_ms,
+            braked=self.brake.on,
+            probed_ok_ms=self.census.probed_ok_ms,
+        )
 
     def look(self, component: Component, moment: Moment | None = None) -> None:
         """Have the component looked at when time alone could change its verdict."""
@@ -359,12 +359,17 @@ class Table:
         while (component := self._looks.pop(moment.now_ms)) is not None:
             settle(component)
             heard_until_ms = component.last_heartbeat_ms + component.limits.timeout_ms
-            if component.repeat is not None and heard_until_ms > moment.now_ms and not component.respawns:
+            if component.repeat is not None and heard_until_ms > moment.now_ms and not component.waits_for_time:
                 self._looks.push(component, heard_until_ms)  # it beats: nothing that time could have changed
                 continue
             self.look(component, moment)
             if component.id not in changed:
                 yield component
+
+    def touch(self, component_id: str) -> None:
+        """Note that something was folded that is to be judged, and to be stored."""
+        self._touched_ids[component_id] = None
+        self.changed[component_id] = None
 
     def touched(self) -> list[Component]:
         """The records with busy fields that changed since the last call."""
@@ -374,13 +379,6 @@ class Table:
             ids[component.id] = None
         self._touched, self._touched_ids = [], {}
         return [self.components[i] for i in ids if i in self.components]
-
-    def _count_timeout(self, timeout_ms: int, by: int) -> None:
-        count = self._timeouts.get(timeout_ms, 0) + by
-        if count > 0:
-            self._timeouts[timeout_ms] = count
-        else:
-            self._timeouts.pop(timeout_ms, None)
 
     # -- refusals --------------------------------------------------------------------------------------------------
 

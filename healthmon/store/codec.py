@@ -9,20 +9,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any, Final, cast
 
 import msgpack
 
 from healthmon.core.alert import rfc3339
+from healthmon.core.breaker import failures_of
 from healthmon.core.component import Component, HealthState, Layout, Status
 from healthmon.core.decide import shown_score
 from healthmon.core.event import Event, EventType
 from healthmon.core.heartbeat import PAYLOAD_MAX, Heartbeat, Unreadable, read_heartbeat
 from healthmon.core.marks import settle
 from healthmon.core.policy import Defaults, read_policy
+from healthmon.core.reports import Report
 from healthmon.core.score import SILENT_SCORES, score_of
 from healthmon.store.layouts import layout_of
+from healthmon.store.report_wire import read_reports
 
 # What else the rules need, kept in the hash's one JSON field `memory`.
 MEMORY: Final = (
@@ -40,7 +44,18 @@ MEMORY: Final = (
     "beat_role",
     "skew_ms",
     "interval_ms",
+    "watch_ms",
+    "flapping",
+    "turns",
+    "down",
+    "acts",
+    "changes",
+    "unwell_heartbeats",
+    "probed_latency",
+    "reports_folded",
 )
+# Of these the memory holds the fields that are not as they were at first.
+MEMORY_PARTS: Final = ("breaker", "restart", "failures", "probes")
 BATCH_MAX: Final = 1000
 _as_json: Final = json.JSONEncoder(separators=(",", ":")).encode  # `dumps` would make an encoder for each call
 _PLAIN: Final = (str, int, float)
@@ -86,6 +101,10 @@ class Wire:
     def layout(self, fields: list[bytes]) -> Layout | None:
         """Where the metrics stand in an entry that was read, None where that can't be told."""
         return layout_of(fields)
+
+    def reports(self, fields: list[bytes]) -> Sequence[Report] | None:
+        """The evidence of an entry of the control stream; None when it is a command. Raises Unreadable."""
+        return read_reports(fields)
 
 
 def _read_batch(given: list[object]) -> list[Heartbeat | Unreadable]:
@@ -158,7 +177,52 @@ def busy_fields(component: Component) -> dict[str, str]:
         "incarnation": component.incarnation,
         "interval_s": f"{(component.interval_ms or component.policy.interval_ms) / 1000:g}",
         "folded": f"{component.era}:{component.last_id.decode()}" if component.last_id else "",
-        "memory": _as_json({name: getattr(component, name) for name in MEMORY}),
+        "memory": _as_json(_memory(component)),
+    }
+
+
+def _memory(component: Component) -> dict[str, object]:
+    kept: dict[str, object] = {name: getattr(component, name) for name in MEMORY}
+    for name in MEMORY_PARTS:
+        part = getattr(component, name)
+        first = type(part)()
+        if part != first:
+            kept[name] = {n: v for n, v in asdict(part).items() if v != getattr(first, n)}
+    return kept
+
+
+def _recall(component: Component, memory: Mapping[str, Any]) -> None:
+    for name in MEMORY:
+        if name in memory:
+            setattr(component, name, _like(getattr(component, name), memory[name]))
+    for name in MEMORY_PARTS:
+        part, said = getattr(component, name), memory.get(name, {})
+        if said:
+            kept = {f.name: _like(getattr(part, f.name), said[f.name]) for f in fields(part) if f.name in said}
+            setattr(component, name, replace(part, **kept))
+
+
+def healing_fields(component: Component) -> dict[str, str]:
+    """What people and programs read of breaker, restarts and probes; empty where there is nothing to tell."""
+    breaker, restart, limits = component.breaker, component.restart, component.limits
+    has_method = limits.restart.method not in ("", "none")
+    return {
+        "circuit_breaker_state": breaker.state,
+        "breaker_failures": str(failures_of(component)),
+        "breaker_retry_at": rfc3339(breaker.until_ms) if breaker.state == "open" else "",
+        "restart_attempt": str(restart.done),
+        "restart_max": str(limits.restart.max_retries) if has_method else "",
+        "restart_method": limits.restart.method,
+        "next_restart_at": rfc3339(restart.next_ms),
+        "restart_waits": restart.waits,
+        "restart_deadline": rfc3339(restart.deadline_ms) if restart.rev else "",
+        "self_recoveries": str(restart.by_itself),
+        "depends_on": " ".join(component.policy.depends_on),
+        "held": component.held,
+        "flapping": rfc3339(component.flapping),
+        "failure": _as_json(dict(component.failure)) if component.failure else "",
+        "last_probe_at": rfc3339(component.probes.at_ms),
+        "probe_detail": component.probes.detail,
     }
 
 
@@ -175,6 +239,7 @@ def hash_fields(component: Component) -> dict[str, str]:
         "role": component.role,
         "policy": component.policy.to_json(),
         "incident": component.incident,
+        **healing_fields(component),
         "registered_at": rfc3339(component.born_ms),
         "born": str(component.born_ms),
         "control_folded": component.control_folded,
@@ -216,10 +281,10 @@ def read_component(said: Mapping[str, str], defaults: Defaults) -> Component:
         version=said.get("version", ""),
         incarnation=said.get("incarnation", ""),
         metrics={name: float(value) for name, value in _object(said.get("metrics", "")).items()},
+        held=said.get("held", ""),
+        failure=_object(said.get("failure", "")),
     )
-    for name in MEMORY:
-        if name in memory:
-            setattr(component, name, _like(getattr(component, name), memory[name]))
+    _recall(component, memory)
     _rescore(component)
     return component
 
@@ -307,7 +372,9 @@ def read_event(stream_id: str, said: Mapping[str, str]) -> Event | None:
 def history_fields(event: Event) -> dict[str, str]:
     """What a component's own history keeps of an event."""
     kept = ("type", "from", "to", "reason", "rule", "rev", "epoch", "replica", "at")
-    return {name: value for name, value in event_fields(event).items() if name in kept}
+    said = {name: value for name, value in event_fields(event).items() if name in kept}
+    failure = event.set.get("failure")
+    return {**said, "failure": _as_json(failure)} if failure else said
 
 
 def read_time_ms(text: str) -> int:

@@ -38,6 +38,7 @@ def test_a_transition_moves_the_state_and_what_goes_with_it() -> None:
         "epoch": 9,
         "incident": "a@6000",
         "role": "db",
+        "turns": (6_000,),
     }
 
 

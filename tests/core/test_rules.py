@@ -307,7 +307,7 @@ def test_the_reason_names_the_limit_that_was_passed() -> None:
     for said, state, reason in readings:
         component = shard["a"]
         component.metrics, component.band, component.good_streak = {}, 0, 0
-        component.state, component.rule = HealthState.HEALTHY, ""
+        component.state, component.rule, component.turns = HealthState.HEALTHY, "", ()
         shard.say(**said)
         assert (shard["a"].state, shard["a"].reason) == (state, reason)
 

@@ -1,0 +1,115 @@
+"""What is counted over all components of a shard, kept up to date as records come, go and change."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from healthmon.core.blindness import canary_ms
+from healthmon.core.component import WORSE, Component, HealthState
+
+if TYPE_CHECKING:
+    from healthmon.core.event import Event
+
+_K = TypeVar("_K")
+SILENCE: Final = ("silence", "not_observable")
+MINUTE_MS: Final = 60_000
+_RUNNING: Final = (HealthState.HEALTHY, HealthState.DEGRADED, HealthState.INITIALIZING)
+
+
+class Census:
+    """Counts and indexes. Whoever changes a record lets it `leave` before and `enter` after.
+
+    `silent`: id -> since when nothing was heard of it, by the rules; `silent_running` of them are only degraded.
+    `fell`: who fell silent when, the latest last.
+    `due`: who is dead with a restart attempt to come. `probed`: who is probed. `dependants`: id -> who depends on it.
+    `claims`: when restarts were claimed, the last minute of them.
+    """
+
+    def __init__(self) -> None:
+        self.states: Counter[HealthState] = Counter()
+        self.silent: dict[str, int] = {}
+        self.silent_running = 0
+        self.fell: deque[tuple[int, str]] = deque()
+        self.due: dict[str, None] = {}
+        self.probed: dict[str, None] = {}
+        self.dependants: dict[str, dict[str, None]] = {}
+        self.claims: deque[int] = deque()
+        self.probed_ok_ms = 0
+        self._timeouts: Counter[int] = Counter()
+
+    def enter(self, component: Component) -> None:
+        """Count a record as it now is."""
+        self.states[component.state] += 1
+        self._timeouts[component.limits.timeout_ms] += 1
+        if component.rule in SILENCE and WORSE[component.state]:
+            if component.id not in self.silent:
+                self.silent[component.id] = component.since_ms
+                self.fell.append((component.since_ms, component.id))
+            self.silent_running += component.state is HealthState.DEGRADED
+        else:
+            self.silent.pop(component.id, None)
+        if component.state is HealthState.DEAD and component.restart.next_ms:
+            self.due[component.id] = None
+        if component.limits.probe is not None:
+            self.probed[component.id] = None
+        for dependency in component.policy.depends_on:
+            self.dependants.setdefault(dependency, {})[component.id] = None
+
+    def leave(self, component: Component, *, for_good: bool = False) -> None:
+        """Take a record out as it was; `for_good` False: it enters again at once, changed."""
+        self._less(self.states, component.state)
+        self._less(self._timeouts, component.limits.timeout_ms)
+        self.due.pop(component.id, None)
+        self.silent_running -= component.id in self.silent and component.state is HealthState.DEGRADED
+        if for_good:
+            self.silent.pop(component.id, None)
+        if component.limits.probe is not None:
+            self.probed.pop(component.id, None)
+        for dependency in component.policy.depends_on:
+            dependants = self.dependants.get(dependency, {})
+            dependants.pop(component.id, None)
+            if not dependants:
+                self.dependants.pop(dependency, None)
+
+    def retime(self, before_ms: int, after_ms: int) -> None:
+        """A heartbeat announced another interval, and so another heartbeat_timeout follows."""
+        self._less(self._timeouts, before_ms)
+        self._timeouts[after_ms] += 1
+
+    def note(self, event: Event) -> None:
+        """Count the restarts of the last minute."""
+        if event.target == HealthState.RESTARTING.value:
+            self.claims.append(event.at_ms)
+
+    @property
+    def canary_ms(self) -> int:
+        """How long nothing may be read before a replica appends a canary."""
+        return canary_ms(min(self._timeouts, default=None))
+
+    def longest_timeout_ms(self, otherwise_ms: int) -> int:
+        """The longest heartbeat_timeout of any component: how far back a reader may have to look."""
+        return max(self._timeouts, default=otherwise_ms)
+
+    @property
+    def running(self) -> int:
+        """How many are healthy, degraded or starting."""
+        return sum(self.states[state] for state in _RUNNING)
+
+    def fallen(self, after_ms: int) -> list[str]:
+        """Who fell silent after this moment and is silent still; older ones are forgotten for good."""
+        while self.fell and self.fell[0][0] <= after_ms:
+            self.fell.popleft()
+        return [one for at_ms, one in self.fell if self.silent.get(one) == at_ms]
+
+    def claimed(self, now_ms: int) -> int:
+        """How many restarts were claimed in the last minute."""
+        while self.claims and self.claims[0] <= now_ms - MINUTE_MS:
+            self.claims.popleft()
+        return len(self.claims)
+
+    @staticmethod
+    def _less(counts: Counter[_K], key: _K) -> None:
+        counts[key] -= 1
+        if counts[key] <= 0:
+            del counts[key]
