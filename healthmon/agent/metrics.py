@@ -7,7 +7,7 @@ import math
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, SupportsFloat
+from typing import TYPE_CHECKING, Final, Protocol, SupportsFloat
 
 import psutil
 
@@ -26,6 +26,14 @@ _CGROUPS: Final = Path("/sys/fs/cgroup")
 _OWN_CGROUPS: Final = Path("/proc/self/cgroup")
 _MIB: Final = 1024 * 1024
 logger = logging.getLogger("healthmon.agent")
+
+
+class Measures(Protocol):
+    """What measures a component's process. Nothing in it waits."""
+
+    def read(self) -> dict[str, float]:
+        """`memory_mb`, and `cpu_percent` since the last read; what cannot be told is left out."""
+        ...
 
 
 class ProcessMetrics:

@@ -81,9 +81,14 @@ class Sender:
             session.due_s = clock.monotonic_s()
             self._work_for(session)
 
-    def leave(self, session: Session, last: Said) -> None:
-        """Send the last heartbeat of this session, then no more; `session.left` tells when that is through."""
+    def leave(self, session: Session, last: Said | None) -> None:
+        """Send the last heartbeat of this session, then no more; `session.left` tells when that is through.
+
+        Without one nothing more is sent, also not what waits: what has ended must not speak.
+        """
         with self._changed:
+            if last is None:
+                session.waiting.clear()
             self._let_go(session, last)
             self._work_for(session)
         self._hurry.set()

@@ -18,6 +18,8 @@ from healthmon.core.heartbeat import METRICS_MAX, TEXT_MAX
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from healthmon.agent.metrics import Measures
+
 WAITING_MAX: Final = 64
 # The specification's heartbeat_timeout: for as long the monitor, too, keeps metrics that a heartbeat leaves out.
 KEPT_S: Final = 45.0
@@ -41,7 +43,7 @@ class Session:
 
     `waiting`, `due_s`, `interval_s`, `leaving` and `mourned` belong to the sender and its lock. `due_s`: when the next
     heartbeat is due by itself, None when only what the component sends goes out. `left` is set when the last heartbeat
-    is through, or was given up.
+    is through, or was given up. `pid` and `measures` are those of the component where it is another process than this.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Session:
         incarnation: str | None = None,
         metrics: bool = True,
         max_stall_s: float | None = None,
+        pid: int | None = None,
+        measures: Measures | None = None,
     ) -> None:
         texts = {
             "role": role,
@@ -61,9 +65,9 @@ class Session:
             "incarnation": incarnation or secrets.token_hex(4),
         }
         named = {name: _utf8(text)[:IDENTITY_MAX] for name, text in texts.items() if text}
-        self._identity: dict[str, Any] = {"id": component_id, "pid": getpid(), **named}
+        self._identity: dict[str, Any] = {"id": component_id, "pid": pid or getpid(), **named}
         self._process_wanted = metrics
-        self._process: ProcessMetrics | None = None
+        self._process = measures
         self._lag: LoopLag | None = None
         self._measured: dict[str, float] = {}
         self._measured_s = float("-inf")
