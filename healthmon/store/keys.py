@@ -136,7 +136,7 @@ def rows_of(keys: Keys) -> tuple[KeyRow, ...]:
         KeyRow(keys.state("<state>"), "zset", member, "id -> since when it is in this state (ms)"),
         KeyRow(keys.counts, "hash", never, "state -> number of components"),
         KeyRow(keys.history("<id>"), "stream", f"capped at {HISTORY_MAX}; by `forget`", "a component's past"),
-        KeyRow(keys.owner("<id>"), "string", "PX, by its owner", "who owns a component: owner|epoch[|refuses restarts]"),
+        KeyRow(keys.owner("<id>"), "string", "PX, by its owner", "who owns a component: owner|epoch[|refusal]"),
         KeyRow(keys.leader, "string", "PX lease_ttl", "who leads: replica|incarnation|epoch"),
         KeyRow(keys.epoch, "string", never, "the highest epoch given out"),
         KeyRow(keys.generation, "string", never, "identity of this data: missing or changed means that it was lost"),

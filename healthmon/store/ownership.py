@@ -22,7 +22,10 @@ REFUSAL_MAX = 120
 
 @dataclass(frozen=True, slots=True)
 class OwnerLease:
-    """A lease as it is stored: `owner|epoch`, and `|why` where its owner refuses restarts. `owner`: who, one name."""
+    """A lease as it is stored: `owner|epoch`, and `|why` where its owner refuses restarts. `owner`: who, one name.
+
+    `epoch`: microseconds of the Redis clock at its taking, or above what was seen before.
+    """
 
     owner: str
     epoch: int

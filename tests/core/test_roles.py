@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from healthmon.core.roles import ComponentRole
+from healthmon.core.roles import ComponentRole, ComponentType, EntryPoint
 
 
 def test_the_specifications_roles_are_members_and_compare_as_text() -> None:
@@ -31,3 +31,11 @@ def test_any_text_is_a_role_and_does_not_join_the_named_ones() -> None:
 def test_an_empty_role_and_what_is_no_text_are_refused(nothing: object) -> None:
     with pytest.raises(ValueError, match="is not a valid ComponentRole"):
         ComponentRole(nothing)  # type: ignore[arg-type]  # what untyped code may pass
+
+
+def test_what_is_owned_is_named_by_the_component_s_id_and_by_whom_by_any_text() -> None:
+    assert [str(one) for one in ComponentType] == ["jarvis_body", "j_prime", "reactor_core"]
+    assert ComponentType["JARVIS_PRIME"] is ComponentType.J_PRIME
+    assert str(ComponentType("mailer")) == "mailer"
+    assert str(EntryPoint.RUN_SUPERVISOR) == "run_supervisor"
+    assert EntryPoint("my_launcher") == EntryPoint("my_launcher")

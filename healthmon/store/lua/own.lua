@@ -9,7 +9,7 @@ if held and held ~= ARGV[1] then return {'HELD', held, redis.call('PTTL', KEYS[1
 local epoch = held and string.match(held, '^[^|]*|(%d+)')
 if not epoch then
   local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local now = time[1] * 1000000 + time[2] -- two owners may follow each other within a millisecond
   epoch = string.format('%.0f', math.max(now, tonumber(ARGV[5]) + 1))
 end
 local lease = ARGV[2] .. '|' .. epoch
