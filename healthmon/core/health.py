@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from healthmon.core.circuit import CircuitState
 from healthmon.core.component import Component, HealthState
 from healthmon.core.decide import shown_score
 from healthmon.core.event import Event, EventType
@@ -34,7 +35,12 @@ class HealthMetrics:
 
 @dataclass(frozen=True, slots=True)
 class ComponentHealth:
-    """A component as it stood when it was asked for. Times are Unix seconds, None for never; the score 0.00 to 1.00."""
+    """A component as it stood when it was asked for. Times are Unix seconds, None for never; the score 0.00 to 1.00.
+
+    `circuit_breaker_state` equals "OPEN" in any case [specification]. `restart_attempt`: attempts of this incident so
+    far; `next_restart_at`: when the next is due. `held`: by whom and why it is not restarted by itself, empty when it
+    is. `flapping`: it changes too often. `failure`: what is known of its last death, empty without one.
+    """
 
     component_id: str
     state: HealthState
@@ -49,6 +55,12 @@ class ComponentHealth:
     last_state_change: float
     last_metrics: HealthMetrics | None
     incident: str = ""
+    circuit_breaker_state: CircuitState = CircuitState.CLOSED
+    restart_attempt: int = 0
+    next_restart_at: float | None = None
+    held: str = ""
+    flapping: bool = False
+    failure: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The specification's shape."""
@@ -63,6 +75,11 @@ class ComponentHealth:
             "restart_count": self.restart_count,
             "last_heartbeat": self.last_heartbeat,
             "last_state_change": self.last_state_change,
+            "circuit_breaker_state": self.circuit_breaker_state.value,
+            "restart_attempt": self.restart_attempt,
+            "next_restart_at": self.next_restart_at,
+            "held": self.held,
+            "flapping": self.flapping,
             "health_score": self.health_score,
             "metrics": self.last_metrics.to_dict() if self.last_metrics else {},
         }
@@ -112,6 +129,12 @@ def health_of(component: Component, now_ms: int) -> ComponentHealth:
         last_state_change=component.since_ms / 1000,
         last_metrics=_metrics_of(component) if component.metrics else None,
         incident=component.incident,
+        circuit_breaker_state=CircuitState(component.breaker.state),
+        restart_attempt=component.restart.done,
+        next_restart_at=component.restart.next_ms / 1000 if component.restart.next_ms else None,
+        held=component.held,
+        flapping=bool(component.flapping),
+        failure=dict(component.failure),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from healthmon.core.attempts import Attempts
+from healthmon.core.circuit import Breaker, CircuitState
 from healthmon.core.component import HealthState
 from healthmon.core.event import EventType
 from healthmon.core.health import event_of, health_of
@@ -49,6 +51,34 @@ def test_it_serialises_in_the_specifications_shape() -> None:
     assert said["component_id"] == "a"
     assert (said["state"], said["health_score"], said["metrics"]) == ("degraded", 0.61, {"latency_ms": 450.0})
     assert said["last_heartbeat"] == START_MS / 1000
+
+
+def test_the_breaker_is_open_in_any_case_and_serialises_in_lowercase() -> None:
+    shard = Shard()
+    shard.declare()
+    assert health_of(shard["a"], shard.now_ms).circuit_breaker_state == "CLOSED"
+    shard["a"].breaker = Breaker(CircuitState.HALF_OPEN.value)
+    state = health_of(shard["a"], shard.now_ms).circuit_breaker_state
+    assert state is CircuitState.HALF_OPEN
+    assert all(state == text for text in ("HALF_OPEN", "half_open", "Half_Open"))
+    assert {state: 1}["half_open"] == 1
+    assert json.dumps(health_of(shard["a"], shard.now_ms).to_dict()["circuit_breaker_state"]) == '"half_open"'
+
+
+def test_restarts_that_are_due_and_what_holds_them_are_told() -> None:
+    shard = Shard()
+    shard.declare()
+    quiet = health_of(shard["a"], shard.now_ms)
+    assert (quiet.restart_attempt, quiet.next_restart_at, quiet.held, quiet.flapping) == (0, None, "", False)
+    assert quiet.failure == {}
+    shard["a"].restart = Attempts(done=2, next_ms=START_MS + 20_000)
+    shard["a"].held, shard["a"].flapping, shard["a"].failure = "by alice: upgrade", START_MS, {"code": 3}
+    health = health_of(shard["a"], shard.now_ms)
+    assert (health.restart_attempt, health.next_restart_at) == (2, START_MS / 1000 + 20)
+    assert (health.held, health.flapping, health.failure) == ("by alice: upgrade", True, {"code": 3})
+    said = health.to_dict()
+    assert (said["restart_attempt"], said["held"], said["flapping"]) == (2, "by alice: upgrade", True)
+    assert json.loads(json.dumps(said)) == said
 
 
 def test_an_event_tells_both_states() -> None:
