@@ -10,12 +10,16 @@ import signal
 import anyio
 import anyio.from_thread
 
+from healthmon.core.claims import Means
 from healthmon.core.policy import Defaults
 from healthmon.core.score import DEFAULT_ROWS
 from healthmon.core.table import Table
 from healthmon.errors import HealthmonError
+from healthmon.monitor.agreements import Agreements
 from healthmon.monitor.announce import Announcer
+from healthmon.monitor.busy_fields import BusyFields
 from healthmon.monitor.campaign import Campaign
+from healthmon.monitor.healing import Healing
 from healthmon.monitor.ledger import Ledger
 from healthmon.monitor.orders import Orders
 from healthmon.monitor.reading import Reading
@@ -88,8 +92,11 @@ def make_replica(settings: Settings, scripts: Scripts | None = None) -> Replica:
     tail, clock = Tail(url, keys, name), RedisClock()
     commits = Commits(keys, verbs, broadcast=settings.broadcast_events)
     alarm = Alarm(tail)
-    ledger = Ledger(settings, keys, table, tail, commits, pen, plain)
-    orders = Orders(table, tail, ledger)
+    busy = BusyFields(settings, table, tail, commits, pen)
+    ledger = Ledger(settings, keys, table, tail, commits, pen, plain, busy)
+    agreements = Agreements()
+    healing = Healing(table, ledger, agreements, Means(name, allow_exec=settings.allow_exec))
+    orders = Orders(table, tail, ledger, healing)
     repair = Repair(name, table, tail, ledger, commits, plain)
     reading = Reading(name, table, tail, alarm, clock, settings.coalesce_effective)
     leases = Leases(keys, verbs, round(ttl_s * 1000))
@@ -107,7 +114,8 @@ def make_replica(settings: Settings, scripts: Scripts | None = None) -> Replica:
         orders=orders,
         ledger=ledger,
         repair=repair,
-        round=Round(table, tail, reading, orders, ledger, repair),
+        healing=healing,
+        round=Round(table, tail, reading, orders, healing, ledger, repair),
         leases=leases,
         watch=campaign.watch,
         alive=campaign.alive,

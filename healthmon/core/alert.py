@@ -15,8 +15,10 @@ from healthmon.core.event import Event, EventType
 from healthmon.core.score import SILENT_SCORES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+_KINDS: Final[Mapping[EventType, str]] = {EventType.FORGOTTEN: "forgotten", EventType.FLAPPING: "flapping"}
+_ALWAYS_TOLD: Final = frozenset((HealthState.DEAD, HealthState.PERMANENTLY_FAILED))
 SEVERITY: Final[Mapping[HealthState, str]] = {
     HealthState.PERMANENTLY_FAILED: "critical",
     HealthState.DEAD: "critical",
@@ -37,15 +39,22 @@ def rfc3339(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def alert_of(before: Component, after: Component, event: Event, prefix: str, shard: int) -> dict[str, Any] | None:
+def alert_of(
+    before: Component, after: Component, event: Event, prefix: str, shard: int, *, causes: Sequence[str] = ()
+) -> dict[str, Any] | None:
     """The alert for an event of a component, or nothing where nobody needs to be told.
 
     `before` and `after` are the record on either side of the event. Firing states fire; coming back from one resolves
-    under the same incident. A first heartbeat, a start and a goodbye of a well component are told to nobody.
+    under the same incident. A first heartbeat, a start and a goodbye of a well component are told to nobody; nor are
+    the turns of a flapping one but its deaths: that it flaps, and how it ends, is told. `causes`: the incidents of
+    dependencies that explain this one.
     """
     if event.type is EventType.FORGOTTEN and before.incident:
         status, incident = "resolved", before.incident
-    elif event.type is not EventType.TRANSITION:
+    elif event.type is EventType.FLAPPING:
+        over = event.rule == "ends" and after.state not in FIRING
+        status, incident = ("resolved" if over else "firing"), after.incident or before.incident
+    elif event.type is not EventType.TRANSITION or (before.flapping and after.state not in _ALWAYS_TOLD):
         return None
     elif after.state in FIRING:
         status, incident = "firing", after.incident
@@ -53,7 +62,7 @@ def alert_of(before: Component, after: Component, event: Event, prefix: str, sha
         status, incident = ("firing" if after.incident else "resolved"), before.incident
     else:
         return None
-    kind = "forgotten" if event.type is EventType.FORGOTTEN else after.state.value
+    kind = _KINDS.get(event.type, after.state.value)
     return {
         "specversion": "1.0",
         "id": f"{shard}/{event.id}/{event.born_ms}/{event.rev}",
@@ -76,12 +85,29 @@ def alert_of(before: Component, after: Component, event: Event, prefix: str, sha
             "since": rfc3339(after.since_ms),
             "score": shown_score(after, SILENT_SCORES),
             "last_heartbeat": rfc3339(after.last_heartbeat_ms),
-            "next": None,
+            "next": _next(after),
+            **({"inhibited_by": list(causes)} if causes else {}),
+            **_failure(after),
             "replica": event.replica,
             "epoch": event.epoch,
             "rev": event.rev,
         },
     }
+
+
+def _failure(component: Component) -> dict[str, Any]:
+    """What is known of how it failed, where there is anything beyond the reason."""
+    known = {name: value for name, value in component.failure.items() if name != "at_ms"}
+    return {"failure": known} if known and component.state in _ALWAYS_TOLD else {}
+
+
+def _next(component: Component) -> dict[str, Any] | None:
+    """What healthmon will do next by itself, and when."""
+    restart = component.restart
+    if component.state is not HealthState.DEAD or not restart.next_ms:
+        return None
+    most = component.limits.restart.max_retries
+    return {"action": "restart", "attempt": restart.done + 1, "max": most, "at": rfc3339(restart.next_ms)}
 
 
 def shard_alert_of(event: Event, number: int, generation: str, prefix: str, shard: int) -> dict[str, Any]:
@@ -94,7 +120,7 @@ def shard_alert_of(event: Event, number: int, generation: str, prefix: str, shar
         "time": rfc3339(event.at_ms),
         "datacontenttype": "application/json",
         "data": {
-            "status": "firing",
+            "status": "resolved" if event.set.get("mass_since_ms") == "0" else "firing",
             "severity": "warning",
             "dedup_key": f"{prefix}/{shard}/{event.rule}",
             "summary": event.reason,

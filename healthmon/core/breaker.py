@@ -10,8 +10,8 @@ process that beats with a closed port would never open its breaker.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from healthmon.core.circuit import Breaker, CircuitState
 from healthmon.core.policy import NEVER_MS, RECOVERY_MS_MAX
@@ -30,6 +30,11 @@ class Turn:
 
     breaker: Breaker
     reason: str
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """As an event says it."""
+        return asdict(self.breaker)
 
 
 def failures_of(component: Component) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from healthmon.core.decide import registered
@@ -13,19 +14,25 @@ from healthmon.core.policy import Defaults, Policy, read_policy
 from healthmon.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from healthmon.core.component import Component
 
-KNOWN = ("register", "forget", "step-down", "sync", "report")
+KNOWN = (
+    *("register", "forget", "step-down", "sync", "report"),
+    *("hold", "resume", "restart", "revive", "reset-breaker"),
+)
+KINDS = ("probe", "failure", "exit", "restart")
 _WITHOUT_ID = ("step-down",)
+_MAYBE_WITHOUT_ID = ("resume",)  # without: of the brake on mass failure
 _EPOCH: Final = re.compile(r"[0-9]{1,19}")
 _STREAM_ID: Final = re.compile(r"([0-9]{1,20}(-[0-9]{1,20})?)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One entry of the control stream. `entry` is its stream id and names it as the `cause` of what follows."""
+    """One entry of the control stream. `entry` is its stream id and names it as the `cause` of what follows.
+
+    `said`: all its fields, of which a report's own are read where it is answered.
+    """
 
     entry: str
     cmd: str
@@ -35,6 +42,9 @@ class Command:
     policy: str = ""
     upto: str = ""
     epoch: int = 0
+    kind: str = ""
+    replace: bool = False
+    said: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
 
     @property
     def ms(self) -> int:
@@ -57,26 +67,28 @@ def read_command(entry: str, said: Mapping[str, object]) -> Command:
         raise Unreadable("bad_command", f"upto is {text['upto'][:64]!r}, no stream id")
     if cmd == "step-down" and not int(epoch):
         raise Unreadable("bad_command", "step-down names the epoch that it ends: field epoch is missing")
-    if cmd == "report" and text.get("kind") not in ("probe", "failure", "exit", "restart"):
-        raise Unreadable("bad_command", f"report kind is {text.get('kind', '')[:64]!r}")
-    if cmd == "report":
-        raise Unreadable("unknown_command", f"report of {text['kind']} is not known to this version")
+    kind = text.get("kind", "")
+    if cmd == "report" and kind not in KINDS:
+        raise Unreadable("bad_command", f"report kind is {kind[:64]!r}; it is one of {', '.join(KINDS)}")
     return Command(
         entry,
         cmd,
-        id="" if cmd in _WITHOUT_ID else read_id(said.get("id")),
+        id="" if cmd in _WITHOUT_ID or (cmd in _MAYBE_WITHOUT_ID and "id" not in said) else read_id(said.get("id")),
         by=shown(text.get("by", ""), 128),
         reason=shown(text.get("reason", ""), 120),
         policy=text.get("policy", ""),
         upto=text.get("upto", ""),
         epoch=int(epoch),
+        kind=kind,
+        replace=text.get("replace") == "1",
+        said=text,
     )
 
 
 def register(component: Component, command: Command, defaults: Defaults) -> tuple[Event, ...]:
     """Register a component, or give a known one the parts of the policy that the command names. Raises Refused."""
     given = read_policy(command.policy, defaults)
-    policy = component.policy.merged(given) if component.rev else given
+    policy = component.policy.merged(given) if component.rev and not command.replace else given
     check = read_policy(policy.to_json(), defaults)
     if component.rev == 0:
         return (registered(component, command.entry, check, command.reason),)

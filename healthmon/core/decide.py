@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from healthmon.core.breaker import next_turn_ms, turn
@@ -61,7 +60,7 @@ def _tell_respawns(draft: Draft) -> None:
 def _turn_breaker(draft: Draft, moment: Moment) -> None:
     turned = turn(draft.record, moment.now_ms)
     if turned is not None:
-        draft.say(EventType.BREAKER, turned.reason, turned.breaker.state, breaker=asdict(turned.breaker))
+        draft.say(EventType.BREAKER, turned.reason, turned.breaker.state, breaker=turned.fields)
 
 
 def _judge(draft: Draft, moment: Moment) -> None:
@@ -86,7 +85,8 @@ def die(draft: Draft, rule: str, reason: str, exited: Mapping[str, Any] | None =
         max(0, record.restart.done - 1) if rule == UNTAKEN and record.restart.runner == AGENT else record.restart.done
     )
     changes = _changes(record, Verdict(HealthState.DEAD, rule, reason), draft.at_ms)
-    restart = {**schedule(record, draft.at_ms, record.rev + 1, done), "exited": (exited or {}).get("incarnation", "")}
+    restart = schedule(record, draft.at_ms, record.rev + 1, done)
+    restart["exited"] = (exited or {}).get("incarnation") or record.restart.exited
     failure = context(record, draft.at_ms, exited)
     draft.move(HealthState.DEAD, reason, rule, **{**changes, "restart": restart, "failure": failure})
     if gives_up(draft.record, done):

@@ -35,6 +35,7 @@ SHORT_MS: Final = 500
 FEW: Final = 16
 # The hot path cuts the time out of an id by its thirteen digits: 2001 to 2286. Others were made up by a sender.
 USUAL_MS: Final = 10**12
+_REJUDGED: Final = frozenset((EventType.TRANSITION, EventType.BREAKER))
 
 
 class Table:
@@ -52,14 +53,13 @@ class Table:
         self.seen_ms = 0
         self.observing_ms = 0
         self.recovering_until_ms = 0
-        self.changed: dict[str, None] = {}
+        self.changed, self.moved = dict[str, None](), dict[str, None]()
         self.new_stretches: list[tuple[int, int]] = []
         self.rejections: deque[Rejection] = deque(maxlen=REJECTIONS_KEPT)
         self.rejections_lost = 0
         self.wire = wire
         self._by_raw: dict[bytes, Component] = {}
-        self._touched: list[Component] = []
-        self._touched_ids: dict[str, None] = {}
+        self._touched, self._touched_ids = list[Component](), dict[str, None]()
         self._looks = Looks(self.components)
         self._refold_upto: tuple[int, int, int] = (0, 0, 0)
         self._pinned_ms = 0
@@ -319,7 +319,9 @@ class Table:
         self.census.enter(component)
         self.census.note(event)
         self._touched_ids[event.id] = None
-        if event.type is EventType.TRANSITION and not settled(component):
+        if event.type is EventType.TRANSITION or "policy" in event.set:
+            self.moved[event.id] = None
+        if event.type in _REJUDGED and not settled(component):
             self.changed[event.id] = None
         self.look(component, moment)
         return True
@@ -368,8 +370,7 @@ class Table:
 
     def touch(self, component_id: str) -> None:
         """Note that something was folded that is to be judged, and to be stored."""
-        self._touched_ids[component_id] = None
-        self.changed[component_id] = None
+        self._touched_ids[component_id] = self.changed[component_id] = None
 
     def touched(self) -> list[Component]:
         """The records with busy fields that changed since the last call."""

@@ -15,15 +15,17 @@ import tenacity
 from healthmon import clock
 from healthmon.core.alert import alert_of, shard_alert_of
 from healthmon.core.component import Component
+from healthmon.core.decide import FIRING
 from healthmon.core.event import Event, EventType, apply, recovered
 from healthmon.core.marks import mark_of
 from healthmon.core.rules import Moment
 from healthmon.core.table import Table
 from healthmon.errors import Fenced, GenerationChanged, HealthmonError, NotPermitted
+from healthmon.monitor.busy_fields import BusyFields
 from healthmon.monitor.leadership import Leadership
 from healthmon.settings import Settings
 from healthmon.store.calls import Client
-from healthmon.store.commits import CHANGES_MAX, ITEMS_MAX, Batch, Change, Commits, Outcome, ShardEvent, alert_text
+from healthmon.store.commits import CHANGES_MAX, Batch, Change, Commits, Outcome, ShardEvent, alert_text
 from healthmon.store.keys import Keys
 from healthmon.store.streams import Tail
 from healthmon.store.tables import load_components
@@ -33,19 +35,11 @@ CHANGES_FIRST = 25
 # A component whose record was not as expected so many times in a row is told of: somebody else writes it.
 CONFLICTS_TOLD = 3
 TRIM_EVERY_S = 10.0
-STORED_AT_ONCE_MAX = 20_000
 KEPT_CONTROL_MS = 60_000
+MINUTE_MS = 60_000
 KEPT_BLIND_MS = 7 * 86_400_000
 
 Decision = tuple[Component, tuple[Event, ...]]
-
-
-@dataclass
-class Checkpoint:
-    """A complete pass over the records that changed, a part a round; the cursor moves with its last part."""
-
-    began_at: str
-    left: list[str]
 
 
 @dataclass
@@ -59,16 +53,12 @@ class Ledger:
     commits: Commits
     client: Client
     reader: Client
+    busy: BusyFields
     generation: str = ""
-    cursor: dict[str, str] = field(default_factory=dict)
     stored_control: bytes = b""
     guard_events: int = 0
     _shard_events: list[ShardEvent] = field(default_factory=list)
     _conflicts: Counter[str] = field(default_factory=Counter)
-    _dirty: dict[str, None] = field(default_factory=dict)
-    _checkpoint: Checkpoint | None = None
-    _checkpoint_due_s: float = 0.0
-    _index_due_s: float = 0.0
     _trim_due_s: float = 0.0
 
     # -- commits ---------------------------------------------------------------------------------------------------
@@ -180,6 +170,9 @@ class Ledger:
             shard_events=told,
             cursor=cursor or {},
             trims=self._trims(moment),
+            restarts_concurrent=self.settings.restarts_concurrent,
+            restarts_per_minute=self.settings.restarts_per_minute,
+            minute_from_ms=moment.now_ms - MINUTE_MS,
         )
         try:
             outcome = await self._until_answered(leadership, batch)
@@ -224,6 +217,8 @@ class Ledger:
                 self._log(event)
         if outcome.refused:
             for component_id, why in outcome.refused.items():
+                if why == "BUDGET":
+                    continue
                 self._conflicts[component_id] += 1
                 if self._conflicts[component_id] == CONFLICTS_TOLD:
                     logger.error(
@@ -266,8 +261,14 @@ class Ledger:
         for event in signed:
             before, step = step, copy.copy(step)
             apply(step, event, self.table.defaults)
-            alerts.append(alert_text(alert_of(before, step, event, self.keys.prefix, self.keys.shard)))
+            causes = self._firing_causes(step) if event.type is EventType.TRANSITION else []
+            alerts.append(alert_text(alert_of(before, step, event, self.keys.prefix, self.keys.shard, causes=causes)))
         return Change(component, step, signed, tuple(alerts))
+
+    def _firing_causes(self, component: Component) -> list[str]:
+        """The incidents of dependencies that are down: what people were told already explains this one."""
+        known = (self.table.components.get(one) for one in component.policy.depends_on)
+        return [one.incident for one in known if one is not None and one.incident and one.state in FIRING]
 
     def _signed(self, leadership: Leadership, event: Event) -> Event:
         return replace(event, epoch=leadership.lease.epoch, replica=leadership.lease.replica)
@@ -278,94 +279,20 @@ class Ledger:
         else:
             logger.info("%s: %s: %s", event.id or "shard", event.type.value, event.reason)
 
-    # -- the busy fields -------------------------------------------------------------------------------------------
-
-    async def checkpoint(self, leadership: Leadership, *, at_once: Iterable[str] = ()) -> None:
-        """Store what heartbeats moved: the index every second, the hashes in parts, and at once those asked for."""
-        now_s = clock.monotonic_s()
-        wanted = [component for one in at_once if (component := self.table.get(one)) is not None]
-        if wanted:
-            await self._store(leadership, wanted, whole=True)
-        if now_s >= self._index_due_s:
-            self._index_due_s = now_s + self.settings.checkpoint_components
-            await self._store(leadership, self._take_touched(), whole=False)
-        if self._checkpoint is None and now_s >= self._checkpoint_due_s:
-            self._checkpoint_due_s = now_s + self.settings.checkpoint_interval
-            self._take_touched()
-            if self._dirty:
-                began = f"{self.table.era}:{self.tail.at['heartbeats'].decode()}"
-                self._checkpoint = Checkpoint(began, list(self._dirty))
-                self._dirty = {}
-        if self._checkpoint is not None:
-            await self._store_part(leadership, self._checkpoint)
-
-    def due_s(self) -> float:
-        """The local moment at which something of this is due, for whoever waits."""
-        if self._checkpoint is not None:
-            return 0.0
-        waiting = self._dirty or self.table.is_touched
-        return min(self._index_due_s, self._checkpoint_due_s) if waiting else self._trim_due_s
-
     def begin(self, leadership: Leadership) -> None:
         """A new term: everything that is not stored yet is stored again, and said under its own epoch.
 
         Not what answered a command: that one is obeyed anew.
         """
-        self._checkpoint = None
-        self._dirty = dict.fromkeys(self.table.components)
+        self.busy.begin()
         unsaid, self._shard_events = self._shard_events, []
         for one in unsaid:
             if not one.event.cause:
                 self._tell(leadership, one.event, alert=bool(one.alert))
 
-    async def store_all(self, leadership: Leadership) -> None:
-        """Store every total now, because entries will be gone that some replica may not have read.
-
-        Above 20 000 not: the round would stand still for seconds. A replica that lags then is short of some.
-        """
-        self._take_touched()
-        if self._checkpoint is not None:
-            self._dirty.update(dict.fromkeys(self._checkpoint.left))
-            self._checkpoint = None
-        if len(self._dirty) <= STORED_AT_ONCE_MAX:
-            components = [component for one in self._dirty if (component := self.table.get(one)) is not None]
-            await self._store(leadership, components, whole=True)
-
-    async def _store_part(self, leadership: Leadership, checkpoint: Checkpoint) -> None:
-        part, checkpoint.left = checkpoint.left[:ITEMS_MAX], checkpoint.left[ITEMS_MAX:]
-        components = [component for one in part if (component := self.table.get(one)) is not None]
-        cursor = {} if checkpoint.left else {"heartbeats": checkpoint.began_at, "era": str(self.table.era)}
-        try:
-            await self._store(leadership, components, whole=True, cursor=cursor)
-        except BaseException:
-            self._dirty.update(dict.fromkeys([*part, *checkpoint.left]))
-            self._checkpoint = None
-            raise
-        if not checkpoint.left:
-            self.cursor.update(cursor)
-            self._checkpoint = None
-
-    async def _store(
-        self,
-        leadership: Leadership,
-        components: Sequence[Component],
-        *,
-        whole: bool,
-        cursor: Mapping[str, str] | None = None,
-    ) -> None:
-        known = [component for component in components if component.rev]
-        for start in range(0, max(1, len(known)), ITEMS_MAX):
-            part = known[start : start + ITEMS_MAX]
-            if part or cursor:
-                leadership.check()
-                await self.commits.checkpoint(
-                    self.client, leadership.lease, leadership.generation, part, whole=whole, cursor=cursor
-                )
-
-    def _take_touched(self) -> list[Component]:
-        touched = self.table.touched()
-        self._dirty.update((component.id, None) for component in touched)
-        return touched
+    def due_s(self) -> float:
+        """The local moment at which something of this is due, for whoever waits."""
+        return self.busy.due_s(self._trim_due_s)
 
     # -- trimming --------------------------------------------------------------------------------------------------
 
@@ -378,7 +305,7 @@ class Ledger:
             return {}
         self._trim_due_s = clock.monotonic_s() + TRIM_EVERY_S
         now_ms, keys = moment.now_ms, self.keys
-        cursor_ms = int(self.cursor.get("heartbeats", "0:0-0").partition(":")[2].partition("-")[0])
+        cursor_ms = int(self.busy.cursor.get("heartbeats", "0:0-0").partition(":")[2].partition("-")[0])
         oldest = {
             keys.heartbeats: min(cursor_ms, now_ms - self.table.longest_timeout_ms * 6 // 5),
             keys.control: min(int(self.stored_control.partition(b"-")[0] or 0), now_ms - KEPT_CONTROL_MS),

@@ -11,21 +11,24 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from healthmon.core import command
+from healthmon.core.answers import answer
 from healthmon.core.command import Command
 from healthmon.core.component import Component
 from healthmon.core.decide import decide
+from healthmon.core.dependencies import cycle_in, cycle_sentence
 from healthmon.core.event import Event, EventType
 from healthmon.core.heartbeat import Rejection, Unreadable
 from healthmon.core.ids import valid_id
 from healthmon.core.marks import Entry
-from healthmon.core.policy import Policy
+from healthmon.core.policy import Policy, read_policy
 from healthmon.core.rules import Moment
 from healthmon.core.table import Table
 from healthmon.errors import Refused
+from healthmon.monitor.healing import Healing
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Ledger
 from healthmon.store.codec import text_map
-from healthmon.store.streams import Tail, order
+from healthmon.store.streams import Tail, before, order
 
 QUEUE_MAX: Final = 10_000
 # Whoever waits for a sync has given up long before; one that can never be answered would hold back the cursor for ever.
@@ -40,6 +43,7 @@ class Orders:
     table: Table
     tail: Tail
     ledger: Ledger
+    healing: Healing
     asked_to_step_down: str = ""
     queue: OrderedDict[bytes, list[bytes]] = field(default_factory=OrderedDict)
     syncs: list[Command] = field(default_factory=list)
@@ -95,11 +99,9 @@ class Orders:
         self.syncs = [sync for sync in self.syncs if self.table.seen_ms - sync.ms < SYNC_KEPT_MS]
         ready = [sync for sync in self.syncs if order(sync.upto.encode() or b"0-0") <= here]
         self.syncs = [sync for sync in self.syncs if sync not in ready]
-        await self.ledger.checkpoint(leadership, at_once=[sync.id for sync in ready])
-        if not self.syncs:
-            return self.tail.at["control"]
-        ms, seq = order(self.syncs[0].entry.encode())
-        return f"{ms}-{seq - 1}".encode() if seq else f"{ms - 1}-{(1 << 63) - 1}".encode()
+        await self.ledger.busy.checkpoint(leadership, at_once=[sync.id for sync in ready])
+        answered = before(self.syncs[0].entry.encode()) if self.syncs else self.tail.at["control"]
+        return self.ledger.busy.control_upto(answered)
 
     async def _act(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
         match asked.cmd:
@@ -111,8 +113,31 @@ class Orders:
                 self._step_down(asked, leadership, moment)
             case "register":
                 await self._register(asked, leadership, moment)
-            case _:
+            case "forget":
                 await self._forget(asked, leadership, moment)
+            case "resume" if not asked.id:
+                self._lift_brake(asked, leadership, moment)
+            case _:
+                await self._answer(asked, leadership, moment)
+
+    def _lift_brake(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
+        by = f" by {asked.by}" if asked.by else ""
+        reason = f"the mass failure is real, said{by}" + (f": {asked.reason}" if asked.reason else "")
+        if not self.healing.lift_brake(leadership, moment, reason, asked.entry):
+            raise Refused("there is no mass failure to lift the brake of")
+
+    async def _answer(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
+        """A command or a report about one component: its effect is committed before anything is done."""
+        component = self.table.get(asked.id)
+        if self._done(asked, component):
+            return
+        if component is None:
+            raise Refused(f"no component {asked.id}")
+        if component.rev == 0:
+            await self.ledger.commit(leadership, [(component, decide(component, moment, self.table.defaults))], moment)
+        at_ms = max(moment.now_ms, asked.ms)
+        events = answer(component, asked, self.healing.means, at_ms, self.table.defaults)
+        await self.ledger.obey(leadership, component, events, moment)
 
     def _step_down(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
         if asked.epoch != leadership.lease.epoch:
@@ -132,10 +157,25 @@ class Orders:
             raise Refused(f"there are {len(self.table.components)} components (max_components)")
         known, component = component, component or self._blank(asked)
         events = command.register(component, asked, self.table.defaults)
+        self._refuse_cycle(asked)
         if known is None:
             self.table.put(component)
         if await self.ledger.obey(leadership, component, events, moment) and component.rev == len(events):
             await self._refold(asked)
+
+    def _refuse_cycle(self, asked: Command) -> None:
+        """Restarts go root first: a circle has no root. Only what hangs together with the new edges is looked at."""
+        given = read_policy(asked.policy, self.table.defaults).depends_on
+        edges, ahead = {asked.id: given}, list(given)
+        while ahead:
+            one = ahead.pop()
+            known = self.table.components.get(one)
+            if one not in edges and known is not None:
+                edges[one] = known.policy.depends_on
+                ahead += known.policy.depends_on
+        cycle = cycle_in(edges)
+        if cycle:
+            raise Refused(cycle_sentence(cycle))
 
     async def _refold(self, asked: Command) -> None:
         """Heartbeats that were read before the command was obeyed are folded under its policy."""

@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from healthmon.core.event import Event, EventType, recovered
+from healthmon.core.guard import RULE as MASS_FAILURE
 from healthmon.core.marks import id_ms
 from healthmon.core.table import Table
 from healthmon.monitor.leadership import Leadership
@@ -64,6 +65,8 @@ class Repair:
             await self._learn_repair(event)
         elif event.rule == OBSERVING:
             self.table.observing_ms, self.cold = int(event.set["observing_ms"]), False
+        elif event.rule == MASS_FAILURE:
+            self.table.brake.learn(int(event.set["mass_since_ms"]), int(event.set["mass_at_ms"]))
 
     async def adopt(self, generation: str) -> None:
         """The data set is another: put back what this table knows of the old one, and belong to the new one."""
@@ -136,7 +139,7 @@ class Repair:
             replica=self.replica,
             set={"era": era, "position": f"{now_ms}-0", "read": self.tail.at["heartbeats"].decode()},
         )
-        await self.ledger.store_all(leadership)
+        await self.ledger.busy.store_all(leadership)
         leadership.check()
         read = self.tail.at["heartbeats"].decode() if self._tries < MEND_TRIES else ""
         mended = await self.commits.repair(

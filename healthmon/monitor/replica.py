@@ -16,6 +16,7 @@ from healthmon.core.table import Table
 from healthmon.errors import ConfigurationError, Fenced, GenerationChanged, HealthmonError, UnfitServer
 from healthmon.monitor.announce import Announcer
 from healthmon.monitor.campaign import Campaign
+from healthmon.monitor.healing import Healing
 from healthmon.monitor.leadership import Leadership, SteppedDown
 from healthmon.monitor.ledger import Ledger
 from healthmon.monitor.orders import Orders
@@ -55,6 +56,7 @@ class Parts:
     alarm: Alarm
     reading: Reading
     orders: Orders
+    healing: Healing
     ledger: Ledger
     repair: Repair
     round: Round
@@ -256,6 +258,7 @@ class Replica:
         for stretch in stored.stretches:
             table.blindness.add(*stretch)
         table.observing_ms = int(stored.guard.get("observing_ms", 0))
+        table.brake.learn(int(stored.guard.get("mass_since_ms", 0)), int(stored.guard.get("mass_at_ms", 0)))
         era, _, heartbeats = stored.cursor.get("heartbeats", "0:0-0").partition(":")
         table.era = max(table.era, int(era), int(stored.cursor.get("era", 0)))
         # The stream may have ended ahead of the clock; what comes at the right time is still to be seen.

@@ -18,8 +18,10 @@ from healthmon.core.component import Component
 from healthmon.core.decide import decide, make_room
 from healthmon.core.event import Event, EventType
 from healthmon.core.marks import Entry
+from healthmon.core.reporting import fold_report
 from healthmon.core.rules import Moment
 from healthmon.core.table import Table
+from healthmon.monitor.healing import Healing
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Decision, Ledger
 from healthmon.monitor.orders import Orders
@@ -41,6 +43,7 @@ class Round:
     tail: Tail
     reading: Reading
     orders: Orders
+    healing: Healing
     ledger: Ledger
     repair: Repair
     leader_told: anyio.Event = field(default_factory=anyio.Event)
@@ -69,20 +72,29 @@ class Round:
     async def _lead(self, leadership: Leadership, slice_: Slice) -> None:
         for heartbeats, command in in_order(slice_.read):
             self.table.fold(heartbeats, slice_.pinned_ms)
-            if command is not None:
+            if command is not None and not self._fold_report(command):
                 await self.orders.obey(command, leadership, self.table.moment(self.table.seen_ms))
         moment = self.table.moment(slice_.now_ms)
         await self.ledger.commit(leadership, self._decide(moment), moment)
+        await self.healing.heal(leadership, moment)
         await self._make_room(leadership, moment)
         answered = await self.orders.answer_syncs(leadership)
         await self.ledger.finish(leadership, moment, answered)
         await self.repair.mend(leadership, slice_)
 
     async def _take_in(self, slice_: Slice) -> None:
-        self.table.fold(slice_.read.heartbeats, slice_.pinned_ms)
-        for command in slice_.read.control:
-            self.orders.keep(command)
+        for heartbeats, command in in_order(slice_.read):
+            self.table.fold(heartbeats, slice_.pinned_ms)
+            if command is not None and not fold_report(self.table, command):
+                self.orders.keep(command)
         await self._learn(slice_.read.events)
+
+    def _fold_report(self, entry: Entry) -> bool:
+        """Fold evidence; it stays to be read by others until its record is stored."""
+        is_report = fold_report(self.table, entry)
+        if is_report:
+            self.ledger.busy.note_report(entry[0])
+        return is_report
 
     async def _learn(self, entries: list[Entry]) -> None:
         """Apply what the leader committed; a record that an event doesn't follow on is read back from its hash."""

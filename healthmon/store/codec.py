@@ -215,6 +215,7 @@ def healing_fields(component: Component) -> dict[str, str]:
         "restart_method": limits.restart.method,
         "next_restart_at": rfc3339(restart.next_ms),
         "restart_waits": restart.waits,
+        "restart_rev": str(restart.rev) if restart.rev else "",
         "restart_deadline": rfc3339(restart.deadline_ms) if restart.rev else "",
         "self_recoveries": str(restart.by_itself),
         "depends_on": " ".join(component.policy.depends_on),

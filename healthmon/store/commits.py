@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgpack
 from redis.asyncio import Redis
 
+from healthmon.core.attempts import TAKE_WITHIN_MS
 from healthmon.core.component import Component
 from healthmon.core.event import Event
 from healthmon.core.heartbeat import Rejection
@@ -46,7 +47,10 @@ class ShardEvent:
 
 @dataclass(slots=True)
 class Batch:
-    """All that one call commits. `cursor` moves only when nothing was refused; `trims`: stream -> oldest id kept."""
+    """All that one call commits. `cursor` moves only when nothing was refused; `trims`: stream -> oldest id kept.
+
+    The fleet's restart budget: so many in flight, so many claimed after `minute_from_ms`.
+    """
 
     changes: Sequence[Change] = ()
     rejections: Sequence[Rejection] = ()
@@ -55,11 +59,14 @@ class Batch:
     shard_events: Sequence[ShardEvent] = ()
     cursor: Mapping[str, str] = field(default_factory=dict)
     trims: Mapping[str, str] = field(default_factory=dict)
+    restarts_concurrent: int = 0
+    restarts_per_minute: int = 0
+    minute_from_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a commit did: the last event's stream id, and the refused: component id -> CONFLICT or WRONGTYPE."""
+    """What a commit did: the last event's stream id, and the refused: id -> CONFLICT, WRONGTYPE or BUDGET."""
 
     event: str
     refused: Mapping[str, str]
@@ -96,6 +103,7 @@ class Commits:
             "cursor": _flat(batch.cursor),
             "trims": {str(places[stream]): oldest for stream, oldest in batch.trims.items()},
             "capped": [HISTORY_MAX, REJECTED_MAX],
+            "budget": [batch.restarts_concurrent, batch.restarts_per_minute, str(batch.minute_from_ms)],
             "channel": self._channel,
         }
         reply = self._checked(await self._scripts.commit(client, keys, [_packed(message)]))
@@ -187,6 +195,7 @@ def _head(lease: Lease, generation: str) -> dict[str, Any]:
 
 def _change(change: Change) -> dict[str, Any]:
     before, after = change.before, change.after
+    claimed = next((event for event in change.events if event.target == "restarting"), None)
     return {
         "id": after.id,
         "born": str(before.born_ms) if before.rev else "",
@@ -200,7 +209,26 @@ def _change(change: Change) -> dict[str, Any]:
         "names": [f"{event.id}/{event.born_ms}/{event.rev}" for event in change.events],
         "alerts": list(change.alerts),
         "history": [_flat(history_fields(event)) if _worth_history(before, event) else [] for event in change.events],
-        "hash": _flat(hash_fields(after)),
+        "hash": _flat({**hash_fields(after), **({"restart_taken": ""} if claimed else {})}),
+        "restart": _flat(_order(after, claimed)) if claimed else [],
+        "budgeted": claimed is not None and not claimed.cause,
+    }
+
+
+def _order(component: Component, claimed: Event) -> dict[str, str]:
+    """The command by which the executor of a claimed attempt learns of it."""
+    restart = component.restart
+    return {
+        "cmd": "restart",
+        "id": component.id,
+        "rev": str(restart.rev),
+        "attempt": str(restart.done),
+        "epoch": str(claimed.epoch),
+        "incarnation": restart.incarnation,
+        "runner": restart.runner,
+        "method": restart.method,
+        "not_after_ms": str(min(claimed.at_ms + TAKE_WITHIN_MS, restart.deadline_ms)),
+        "reason": component.failure.get("reason") or claimed.reason,
     }
 
 
@@ -246,7 +274,7 @@ def _merged(component: Component, event: Event) -> dict[str, Any]:
         "state": 6 + STATES.index(component.state.value),
         "since": str(component.since_ms),
         "heard": str(component.last_heartbeat_ms),
-        "hash": _flat(hash_fields(component)),
+        "hash": _flat({**hash_fields(component), "restart_taken": component.restart.taken}),
         "busy": _flat(busy_fields(component)),
         "event": _flat(event_fields(event)),
         "history": _flat(history_fields(event)),

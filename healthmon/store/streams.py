@@ -165,6 +165,12 @@ def order(entry_id: bytes) -> tuple[int, int]:
     return int(ms), int(seq or 0)
 
 
+def before(entry_id: bytes) -> bytes:
+    """The greatest stream id below this one."""
+    ms, seq = order(entry_id)
+    return f"{ms}-{seq - 1}".encode() if seq else f"{ms - 1}-{(1 << 63) - 1}".encode()
+
+
 def _upto(entries: list[Entry], end: tuple[int, int]) -> list[Entry]:
     """The entries whose ids are not beyond the end; most often all, which costs one look."""
     if not entries or order(entries[-1][0]) <= end:

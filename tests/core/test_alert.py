@@ -112,7 +112,7 @@ def test_a_well_component_that_comes_or_goes_is_told_to_nobody(source: str, targ
 
 def test_what_moves_no_state_is_told_to_nobody() -> None:
     before, after, event = pair("degraded", "unhealthy", ("i", "i"))
-    for kind in set(EventType) - {EventType.TRANSITION, EventType.FORGOTTEN}:
+    for kind in set(EventType) - {EventType.TRANSITION, EventType.FORGOTTEN, EventType.FLAPPING}:
         assert alert_of(before, after, replace(event, type=kind), "healthmon", 0) is None
 
 

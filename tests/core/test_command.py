@@ -53,7 +53,6 @@ def test_a_sync_says_up_to_where() -> None:
         ({"cmd": "sync", "id": "a", "upto": "5-"}, "bad_command"),
         ({"cmd": "report", "id": "a"}, "bad_command"),
         ({"cmd": "report", "id": "a", "kind": "weather"}, "bad_command"),
-        ({"cmd": "report", "id": "a", "kind": "exit"}, "unknown_command"),
         ({"cmd": "register", "id": "a", "policy": "x" * 20_000}, "too_large"),
     ],
 )

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- KEYS 1 leader 2 generation 3 cursor 4 guard 5 events 6 rejected 7 control 8 heartbeats 9 restarts 10 blind
 --      11 components 12 counts 13-20 state zsets in the order of keys.STATES, then a hash and a history per change
--- ARGV 1 msgpack: lease generation commit changes rejected counted blind guard cursor trims capped channel
+-- ARGV 1 msgpack: lease generation commit changes rejected counted blind guard cursor trims capped budget channel
 -- OUT  OK outcome (event-id, then id,why of each refused) | FENCED value | GENERATION stored | WRONGTYPE key
 -- KEEPS a deposed leader writes nothing; state, history, indexes and event move together; a repeat adds nothing
 local m = cmsgpack.unpack(ARGV[1])
@@ -41,8 +41,10 @@ for n, c in ipairs(m.changes) do
     local now = redis.call('HMGET', hash, 'born', 'rev', 'state')
     local as_left = (now[1] or '') == c.born and (now[2] or '0') == c.rev and (now[3] or '') == c.from
     local written = was[3] == m.commit and now[1] == c.after[1] and now[2] == c.after[2]
-    if not as_left and not written then
-      refused[#refused + 1] = {c.id, 'CONFLICT'}
+    local spent = c.budgeted and not written and (redis.call('ZCARD', KEYS[19]) >= m.budget[1]
+      or #redis.call('XRANGE', KEYS[9], m.budget[3], '+', 'COUNT', m.budget[2]) >= m.budget[2])
+    if spent or (not as_left and not written) then
+      refused[#refused + 1] = {c.id, as_left and 'BUDGET' or 'CONFLICT'}
     else
       for i, event in ipairs(c.events) do
         append(event, c.names[i], c.alerts[i])
@@ -50,6 +52,7 @@ for n, c in ipairs(m.changes) do
           redis.pcall('XADD', history, 'MAXLEN', '~', m.capped[1], last, unpack(c.history[i]))
         end
       end
+      if #c.restart > 0 then redis.pcall('XADD', KEYS[9], last, unpack(c.restart)) end -- under the event's id too
       redis.call('HSET', hash, unpack(c.hash))
       for i = 13, 20 do if i ~= c.state then redis.call('ZREM', KEYS[i], c.id) end end
       redis.call('ZADD', KEYS[c.state], c.since, c.id)
@@ -58,9 +61,7 @@ for n, c in ipairs(m.changes) do
   end
 end
 for _, g in ipairs(m.guard) do append(g.event, g.name, g.alert) redis.call('HSET', KEYS[4], unpack(g.fields)) end
-for i = 13, 20 do
-  if #m.changes > 0 then redis.call('HSET', KEYS[12], m.states[i - 12], redis.call('ZCARD', KEYS[i])) end
-end
+for i = 13, #m.changes > 0 and 20 or 0 do redis.call('HSET', KEYS[12], m.states[i - 12], redis.call('ZCARD', KEYS[i])) end
 for _, entry in ipairs(m.rejected) do redis.call('XADD', KEYS[6], 'MAXLEN', '~', m.capped[2], '*', unpack(entry)) end
 for reason, count in pairs(m.counted) do redis.call('HINCRBY', KEYS[4], 'rejected:' .. reason, count) end
 for _, s in ipairs(m.blind) do redis.call('XADD', KEYS[10], '*', 'from_ms', s[1], 'to_ms', s[2]) end
