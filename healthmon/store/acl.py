@@ -19,6 +19,7 @@ class Role(StrEnum):
 
     MONITOR = "monitor"
     COMPONENT = "component"
+    AGENT = "agent"
     READER = "reader"
     OPERATOR = "operator"
 
@@ -36,6 +37,8 @@ _SCRIPTS: Final = (
     *("eval", "evalsha", "set", "del", "expire", "pexpire", "hset", "hsetnx", "hincrby"),
     *("zadd", "zrem", "zremrangebyscore", "xadd", "xtrim", "xsetid", "publish", "spublish"),
 )
+# What an agent does beyond a component: it reads restart orders, and takes one by a script that marks its component.
+_TAKING: Final = ("get", "time", "type", "zrange", "xread", "xrevrange", "eval", "evalsha", "hset")
 _WATCHING: Final = ("ssubscribe", "sunsubscribe", "pubsub|shardnumsub", "client|unblock", "role")
 
 
@@ -72,6 +75,11 @@ def grant_of(role: Role, prefix: str) -> Grant:
             return Grant(commands, both=(everything,), channels=(Keys(prefix).alerts, f"{any_shard}:*"))
         case Role.COMPONENT:
             return Grant((*_CONNECTION, "hmget", "xadd"), read=(meta,), write=(heartbeats,))
+        case Role.AGENT:
+            commands = (*_CONNECTION, "hmget", "xadd", *_TAKING)
+            components = Keys(prefix).component("*").replace("{0}", "{*}")
+            read = (meta, *(key.replace("{0}", "{*}") for key in _read_by_agents(Keys(prefix))))
+            return Grant(commands, read=read, write=(heartbeats,), both=(control, components))
         case Role.READER:
             commands = (*_CONNECTION, *_SELF, *_READING)
             return Grant(commands, read=(everything,), channels=(Keys(prefix).alerts,))
@@ -89,7 +97,9 @@ def setuser(role: Role, prefix: str, user: str = "", login: str = ">PASSWORD") -
 def dry_runs(role: Role, prefix: str) -> list[tuple[str, ...]]:
     """One call for every command that the role needs, on a key or channel that it needs it for."""
     keys = Keys(prefix)
-    target = {Role.COMPONENT: keys.heartbeats, Role.OPERATOR: keys.control}.get(role, keys.events)
+    target = {Role.COMPONENT: keys.heartbeats, Role.AGENT: keys.control, Role.OPERATOR: keys.control}.get(
+        role, keys.events
+    )
     calls = {
         **{name: (name, keys.leader) for name in ("get", "pttl", "type", "exists", "del")},
         **{name: (name, keys.components, "member") for name in ("zscore", "zmscore", "zrem")},
@@ -123,5 +133,27 @@ def dry_runs(role: Role, prefix: str) -> list[tuple[str, ...]]:
         "client|unblock": ("client|unblock", "1"),
         "acl|dryrun": ("acl|dryrun", "default", "ping"),
     }
+    if role is Role.AGENT:
+        calls |= _calls_of_agents(keys)
     names = grant_of(role, prefix).commands
     return [(*name.split("|"), *calls.get(name, (name,))[1:]) for name in names]
+
+
+def _read_by_agents(keys: Keys) -> tuple[str, ...]:
+    return (keys.restarts, keys.state("restarting"), keys.generation)
+
+
+def _calls_of_agents(keys: Keys) -> dict[str, tuple[str, ...]]:
+    """The commands that an agent sends to other keys than the rest do."""
+    restarts, running, generation = _read_by_agents(keys)
+    component = keys.component("x")
+    return {
+        "get": ("get", generation),
+        "type": ("type", component),
+        "hset": ("hset", component, "name", "value"),
+        "zrange": ("zrange", running, "0", "0"),
+        "xread": ("xread", "streams", restarts, "0"),
+        "xrevrange": ("xrevrange", restarts, "-", "+"),
+        "eval": ("eval", "return 1", "2", component, keys.control),
+        "evalsha": ("evalsha", "0" * 40, "2", component, keys.control),
+    }

@@ -6,6 +6,7 @@ import msgpack
 from redis.asyncio import Redis
 
 from healthmon.errors import NotPermitted
+from healthmon.store.calls import call
 from healthmon.store.keys import STATES, Keys
 from healthmon.store.scripts import Scripts
 
@@ -13,7 +14,22 @@ from healthmon.store.scripts import Scripts
 async def check_permissions(client: Redis, keys: Keys, scripts: Scripts, replica: str, incarnation: str) -> None:
     """Raises NotPermitted with what is denied and the fix. Nothing is run but a script that asks."""
     channels = (keys.alive(replica, incarnation), keys.hint)
-    commands = _commands(keys, channels[0])
+    await _ask(client, keys, scripts, _commands(keys, channels[0]), channels, role="monitor")
+
+
+async def check_taking(client: Redis, keys: Keys, scripts: Scripts, component_id: str) -> None:
+    """Whether this user may read restart orders and take those of this component: for agents, which do no more.
+
+    Raises NotPermitted with what is denied and the fix, and StoreUnavailable.
+    """
+    await _ask(client, keys, scripts, _taking(keys, component_id), role="agent")
+    for command in _reading_orders(keys):  # asked by doing it: a script would want the right to write them, too
+        await call(client, *command)
+
+
+async def _ask(
+    client: Redis, keys: Keys, scripts: Scripts, commands: list[list[str]], channels: tuple[str, ...] = (), *, role: str
+) -> None:
     words = {word for command in commands for word in command if word.startswith(keys.root)}
     touched = sorted(words.difference(channels))
     denied = await scripts.permitted(client, touched, [msgpack.packb(commands, use_bin_type=False)])
@@ -21,8 +37,31 @@ async def check_permissions(client: Redis, keys: Keys, scripts: Scripts, replica
         first = denied[0].decode()
         raise NotPermitted(
             f"the Redis user may not run {first!r} ({len(denied)} such commands are denied): "
-            "grant what `healthmon acl --role monitor` prints"
+            f"grant what `healthmon acl --role {role}` prints"
         )
+
+
+def _taking(k: Keys, component_id: str) -> list[list[str]]:
+    """What the verb `take` runs."""
+    component = k.component(component_id)
+    return [
+        ["TYPE", component],
+        ["TYPE", k.control],
+        ["HMGET", component, "a"],
+        ["TIME"],
+        ["XADD", k.control, "*", "a", "b"],
+        ["HSET", component, "a", "b"],
+    ]
+
+
+def _reading_orders(k: Keys) -> list[list[str]]:
+    """What reading restart orders takes."""
+    return [
+        ["XREAD", "COUNT", "1", "STREAMS", k.restarts, "0-0"],
+        ["XREVRANGE", k.restarts, "+", "-", "COUNT", "1"],
+        ["ZRANGE", k.state("restarting"), "0", "0"],
+        ["GET", k.generation],
+    ]
 
 
 def _commands(k: Keys, alive: str) -> list[list[str]]:
@@ -42,7 +81,8 @@ def _commands(k: Keys, alive: str) -> list[list[str]]:
         *(["ZADD", name, "1", "a"] for name in zsets),
         *(["ZREM", name, "a"] for name in zsets),
         *(["TYPE", name] for name in (*streams, *hashes, *zsets)),
-        ["GET", k.generation],
+        *_taking(k, "x"),
+        *_reading_orders(k),
         ["SET", k.leader, "a", "PX", "1"],
         ["PEXPIRE", k.leader, "1"],
         ["DEL", k.leader],

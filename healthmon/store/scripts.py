@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from healthmon.errors import HealthmonError
 from healthmon.store.calls import call
 
-VERBS = ("acquire", "renew", "release", "commit", "checkpoint", "merge", "forget", "repair", "permitted")
+VERBS = ("acquire", "renew", "release", "commit", "checkpoint", "merge", "forget", "repair", "take", "permitted")
 
 
 class Script:
@@ -49,4 +49,5 @@ class Scripts:
         self.merge = Script("merge", texts.get("merge"))
         self.forget = Script("forget", texts.get("forget"))
         self.repair = Script("repair", texts.get("repair"))
+        self.take = Script("take", texts.get("take"))
         self.permitted = Script("permitted", texts.get("permitted"))
