@@ -162,7 +162,7 @@ class Sender:
         except Exception as error:
             self._fail(taken, error)
             raise
-        self._succeed(taken)
+        self._succeed(taken, answered=bool(beats))
 
     def _take(self) -> list[_Taken]:
         now_s = clock.monotonic_s()
@@ -189,7 +189,8 @@ class Sender:
             session.mourned = True
             session.due_s = now_s + ORPHAN_S
 
-    def _succeed(self, taken: list[_Taken]) -> None:
+    def _succeed(self, taken: list[_Taken], *, answered: bool) -> None:
+        """`answered`: Redis took something; who leaves without a word is let go all the same."""
         with self._changed:
             now_s = clock.monotonic_s()
             for session, _, was_leaving in taken:
@@ -197,8 +198,9 @@ class Sender:
                     session.due_s = now_s + (session.interval_s or 0.0)
                 elif was_leaving or not (session.waiting or session.leaving):
                     self._dismiss(session, was_leaving, now_s)
-            self._failures = 0
-        if self._away_told:
+            if answered:
+                self._failures = 0
+        if answered and self._away_told:
             self._away_told = False
             logger.info("heartbeats reach Redis again, after %.1f s", now_s - self._failing_s)
 

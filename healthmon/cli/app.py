@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Run": {
         "up": "a Redis, replicas and, with --demo, components in one go",
         "monitor": "one replica of the monitor",
+        "run": "any program as a component that is restarted when it dies",
         "beat": "send a heartbeat, once or every few seconds",
     },
     "Operate": {
