@@ -228,7 +228,8 @@ def _base(component: Component, moment: Moment) -> Verdict:
         return Verdict(HealthState.UNKNOWN, "goodbye", _with_words(component, "it said goodbye, and is expected back"))
     if component.heard_ms <= component.watch_ms:
         return Verdict(HealthState.UNKNOWN, "", "not heard from yet")
-    if component.state in (HealthState.DEAD, HealthState.PERMANENTLY_FAILED) or component.restart.rev:
+    restart = component.restart
+    if component.state in (HealthState.DEAD, HealthState.PERMANENTLY_FAILED) or restart.rev or restart.awaiting_ms:
         return Verdict(HealthState.HEALTHY, "heartbeat", _back(component, moment))
     if WORSE[component.state] and component.rule in ("silence", "not_observable"):
         silent_ms = max(0, moment.now_ms - component.since_ms)
