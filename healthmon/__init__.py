@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from healthmon.agent.helper import HeartbeatHelper
+    from healthmon.core.circuit import CircuitState
     from healthmon.core.component import HealthState
     from healthmon.core.event import EventType
     from healthmon.core.health import ComponentHealth, EventsMissed, HealthEvent, HealthMetrics
@@ -33,6 +34,7 @@ _HOMES = {
     "DistributedHealthMonitor": "healthmon.monitor_api",
     "get_health_monitor": "healthmon.monitor_api",
     "HeartbeatHelper": "healthmon.agent.helper",
+    "CircuitState": "healthmon.core.circuit",
     "HealthState": "healthmon.core.component",
     "EventType": "healthmon.core.event",
     "ComponentHealth": "healthmon.core.health",
@@ -45,6 +47,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CircuitState",
     "ComponentHealth",
     "ComponentRole",
     "ConfigurationError",

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from healthmon.agent.helper import HeartbeatHelper
+from healthmon.agent.ownership import Ownership, OwnershipCoordinator, get_unified_coordinator
+from healthmon.core.circuit import CircuitState
 from healthmon.core.component import HealthState
 from healthmon.core.event import EventType
 from healthmon.core.health import ComponentHealth, HealthMetrics
 from healthmon.core.restart import RestartPolicy
-from healthmon.core.roles import ComponentRole
+from healthmon.core.roles import ComponentRole, ComponentType, EntryPoint
 from healthmon.monitor_api import DistributedHealthMonitor, get_health_monitor
 
 __all__ = [
+    "CircuitState",
     "ComponentHealth",
     "ComponentRole",
+    "ComponentType",
     "DistributedHealthMonitor",
+    "EntryPoint",
     "EventType",
     "HealthMetrics",
     "HealthState",
     "HeartbeatHelper",
+    "Ownership",
+    "OwnershipCoordinator",
     "RestartPolicy",
     "get_health_monitor",
+    "get_unified_coordinator",
 ]

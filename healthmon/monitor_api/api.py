@@ -7,38 +7,55 @@ by the next read through the same object.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Final, Self
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 from healthmon.core.event import EventType
 from healthmon.core.health import ComponentHealth, EventsMissed, HealthEvent
 from healthmon.core.restart import RestartPolicy
-from healthmon.errors import ConfigurationError
+from healthmon.errors import ConfigurationError, Refused
+from healthmon.monitor.replica import Replica
 from healthmon.monitor_api.events import Callback, Events
 from healthmon.monitor_api.membership import Membership
 from healthmon.monitor_api.reading import Reading
-from healthmon.monitor_api.writing import Writing
+from healthmon.monitor_api.registrations import (
+    ANYBODY,
+    BREAKER,
+    THRESHOLDS,
+    Probe,
+    Registrations,
+    RestartHandler,
+    RestartMethod,
+    probe_part,
+    restart_part,
+)
+from healthmon.monitor_api.verification import Verification, Verifier
+from healthmon.monitor_api.writing import Writing, check_id
 from healthmon.settings import Settings, load_settings
-
-_THRESHOLDS: Final = ("heartbeat_timeout", "degraded_threshold", "dead_threshold")
 
 
 class DistributedHealthMonitor:
     """One replica of the monitor in this process, and the calls that programs make.
 
     Arguments are settings by their names, seconds where they are durations; they win over the environment. Thresholds
-    given here go into the policy of the components that this object registers; all others follow the leader's
-    settings. Nothing connects before `start`. Raises ConfigurationError for arguments that make no sense.
+    and breaker settings given here go into the policy of the components that this object registers; all others follow
+    the leader's settings. Nothing connects before `start`. Raises ConfigurationError for arguments that make no sense.
     """
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401  # each setting has its own type; they are checked
         self.settings: Settings = load_settings(**given)
         self._membership = Membership(self.settings)
-        self._writing = Writing(
-            self._membership, {name: given[name] for name in _THRESHOLDS if given.get(name) is not None}
+        known = {name: value for name, value in given.items() if value is not None}
+        self._registrations = Registrations(
+            self.settings,
+            {name: known[name] for name in THRESHOLDS if name in known},
+            {name: known[name] for name in BREAKER if name in known},
         )
-        self._reading = Reading(self._membership, self._writing.written)
+        self._verification = Verification()
+        self._membership.prepare(self._equip)
+        self._writing = Writing(self._membership, self._registrations)
+        self._reading = Reading(self._membership, self._writing)
         self._events = Events(self._membership)
 
     # -- start and stop ------------------------------------------------------------------------------------------------
@@ -65,14 +82,39 @@ class DistributedHealthMonitor:
         component_id: str,
         role: str | None = None,
         restart_policy: RestartPolicy | None = None,
+        *,
+        restart_method: str | None = None,
+        restart_command: Sequence[str] | None = None,
+        restart_url: str | None = None,
+        restart_timeout: float | None = None,
+        probe: Probe | None = None,
+        probe_interval: float | None = None,
+        probe_timeout: float | None = None,
+        depends_on: Sequence[str] | None = None,
         **policy: Any,  # noqa: ANN401  # the parts of a policy have types of their own; the leader checks them
     ) -> None:
         """Make a component known, or give a known one the parts that are named here; its state and totals stay.
 
-        `policy`: interval, heartbeat_timeout, degraded_threshold, dead_threshold, startup_timeout, expected, score …
+        `restart_method`: agent (the `healthmon run` beside it), exec (`restart_command`, run on the leader's host),
+        webhook (`restart_url`), handler (`set_restart_handler`) or none; `restart_timeout`: seconds for one attempt.
+        `probe`: a URL (http, https, tcp, redis), an argument list to run, or a function of this process, async or not,
+        that is well when it returns nothing or something true; every `probe_interval` seconds (check_interval unless
+        given). `depends_on`: ids that are restarted before it. `policy`: interval, heartbeat_timeout,
+        degraded_threshold, dead_threshold, startup_timeout, expected, recovery_heartbeats, score, breaker, and restart
+        for what has no argument here (reset_after, auto).
+
         Returns when the leader has accepted it. Raises Refused with the reason, NoLeader after 2 s.
         """
-        await self._writing.register(component_id, role, restart_policy, policy)
+        method = RestartMethod(restart_method, restart_command, restart_url, restart_timeout)
+        restart = restart_part(restart_policy, method, policy.pop("restart", None))
+        said = {"role": None if role is None else str(role), "depends_on": depends_on, **policy}
+        if probe is not None:
+            said["probe"] = probe_part(probe, probe_interval, probe_timeout)
+        await self._writing.register(component_id, said, restart)
+        if callable(probe):
+            self._registrations.callables[component_id] = probe
+        elif probe is not None:
+            self._registrations.callables.pop(component_id, None)
 
     async def forget_component(self, component_id: str) -> None:
         """Remove a component and its history. Raises Refused for an unknown one, NoLeader after 2 s."""
@@ -88,6 +130,93 @@ class DistributedHealthMonitor:
     ) -> str:
         """Send one heartbeat for a component; its stream id. Metrics of other names than the standard become custom."""
         return await self._writing.heartbeat(component_id, metrics, status, msg)
+
+    async def record_failure(self, component_id: str, detail: str = "") -> str:
+        """Count one failure of a component against its circuit breaker; the report's stream id.
+
+        failure_threshold of them in a row, with no heartbeat or good probe between, open it. `detail`: one line, shown
+        with it. An unknown component is registered by it, as by a first heartbeat.
+        """
+        return await self._writing.fail(component_id, detail)
+
+    async def _record_failure(self, component_id: str, detail: str = "") -> str:
+        """`record_failure`, by the name that the specification's tests use."""
+        return await self._writing.fail(component_id, detail)
+
+    # -- operating: each returns when the leader has done it; raises Refused with the reason, NoLeader after 2 s -------
+
+    async def reset_circuit_breaker(self, component_id: str, *, by: str = "", reason: str = "") -> None:
+        """Close a component's circuit breaker: it counts failures anew from here."""
+        await self._order("reset-breaker", component_id, by, reason)
+
+    async def hold(self, component_id: str, *, by: str = "", reason: str = "") -> None:
+        """Restart this component no more by itself, until `resume`. It is watched all the same."""
+        await self._order("hold", component_id, by, reason)
+
+    async def resume(self, component_id: str = "", *, by: str = "", reason: str = "") -> None:
+        """Restart a held component by itself again. Without an id: a mass failure is real, hold deaths no longer."""
+        await self._order("resume", component_id, by, reason)
+
+    async def restart(self, component_id: str, *, by: str = "", reason: str = "") -> None:
+        """Restart a component now, whatever its state; it is attempt 1. Returns when the attempt is claimed.
+
+        Refused where it has no restart method and while it is restarting.
+        """
+        await self._order("restart", component_id, by, reason)
+
+    async def revive(self, component_id: str, *, by: str = "", reason: str = "") -> None:
+        """Restart a component that has permanently failed, or wait for it anew where it has no method."""
+        await self._order("revive", component_id, by, reason)
+
+    async def _order(self, cmd: str, component_id: str, by: str, reason: str) -> None:
+        if component_id or cmd != "resume":
+            check_id(component_id)
+        await self._writing.ask(cmd, component_id, by=by or self.settings.replica_id, reason=reason)
+
+    @property
+    def circuit_breaker_config(self) -> Mapping[str, float | int]:
+        """failure_threshold, recovery_timeout (seconds) and success_threshold of components registered here; read only.
+
+        Set it to a dict of some or all of them: it holds for all that this object registers, and is told again of those
+        that it registered before, which the next read sees. Raises Refused for a wrong name or value.
+        """
+        return self._registrations.breaker_config
+
+    @circuit_breaker_config.setter
+    def circuit_breaker_config(self, config: Mapping[str, float | int]) -> None:
+        self._registrations.configure_breaker(config)
+        self._writing.say_again(*self._registrations.restarts)
+
+    # -- what this process offers --------------------------------------------------------------------------------------
+
+    def set_restart_handler(self, handler: RestartHandler | None, component_id: str | None = None) -> None:
+        """Have `handler(component_id)` restart a component, or all without a handler of their own; None takes it back.
+
+        It is awaited in this process, also while another replica leads, once an attempt, for the attempt's time-out at
+        most; true is success, an exception a failed attempt with its text. Components registered here before or after,
+        without another method, are restarted by it; one that registers itself needs restart_method="handler".
+        """
+        if handler is not None and not callable(handler):
+            raise Refused(
+                f"the restart handler is {type(handler).__name__}; give an async function of a component's id"
+            )
+        if component_id is not None:
+            check_id(component_id)
+        self._registrations.handle(component_id or ANYBODY, handler)
+        self._writing.say_again(*self._registrations.restarts)
+
+    def set_ownership_verifier(self, verifier: Verifier | None) -> None:
+        """Ask `verifier(component_id)` before each restart; None: ask the component's owner in Redis, as before.
+
+        Async or not, it returns "" or true when the restart may begin, else why not, or false. An exception, or no
+        answer within 5 s, is a refusal, and it is asked again later. It is asked while this replica leads, so give the
+        same to every replica.
+        """
+        self._verification.plug(verifier)
+
+    def _equip(self, replica: Replica) -> None:
+        """The replica asks, restarts and probes with what this process offers."""
+        self._verification.join(replica.parts.healing.agreements)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from healthmon.store.embedded import embedded_server
 from healthmon.store.keys import Keys
 
 LEADER_WITHIN_S: Final = 10.0
+Made = Callable[[Replica], None]
 Joined = Callable[[TaskGroup], Awaitable[None]]
 Left = Callable[[], Awaitable[None]]
 
@@ -31,11 +32,16 @@ class Membership:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._made: list[Made] = []
         self._beside: list[tuple[Joined, Left]] = []
         self._replica: Replica | None = None
         self._client: Client | None = None
         self._task: asyncio.Task[None] | None = None
         self._scope: anyio.CancelScope | None = None
+
+    def prepare(self, made: Made) -> None:
+        """At each start `made` is called with the new replica before it runs."""
+        self._made.append(made)
 
     def beside(self, joined: Joined, left: Left) -> None:
         """At each start `joined` is awaited with the task's group once the replica holds a table; `left` at the end."""
@@ -76,6 +82,8 @@ class Membership:
                 server = await stack.enter_async_context(embedded_server(settings.redis_url))
                 settings = settings.model_copy(update={"redis_url": server.url})
             self._replica = make_replica(settings)
+            for made in self._made:
+                made(self._replica)
             self._client = open_raw(settings.redis_url, name=f"{settings.replica_id}-api")
             stack.push_async_callback(self._client.aclose)
             for _, left in self._beside:

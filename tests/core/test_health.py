@@ -61,7 +61,8 @@ def test_the_breaker_is_open_in_any_case_and_serialises_in_lowercase() -> None:
     state = health_of(shard["a"], shard.now_ms).circuit_breaker_state
     assert state is CircuitState.HALF_OPEN
     assert all(state == text for text in ("HALF_OPEN", "half_open", "Half_Open"))
-    assert {state: 1}["half_open"] == 1
+    counts: dict[str, int] = {state: 1}
+    assert counts["half_open"] == 1
     assert json.dumps(health_of(shard["a"], shard.now_ms).to_dict()["circuit_breaker_state"]) == '"half_open"'
 
 
