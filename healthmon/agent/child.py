@@ -175,10 +175,18 @@ class Lifeline:
 def _peak_mb(usage: resource.struct_rusage) -> float:
     """What the kernel kept of the process and those it waited for; 0 where that may be our own, before it was itself.
 
-    A process begins as a copy of its parent, which counts.
+    A process begins within its parent's memory, which counts.
     """
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return usage.ru_maxrss * _MAXRSS_BYTES / _MIB if usage.ru_maxrss > own else 0.0
+    peak_bytes = usage.ru_maxrss * _MAXRSS_BYTES
+    return peak_bytes / _MIB if peak_bytes > _own_peak_bytes() else 0.0
+
+
+def _own_peak_bytes() -> int:
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES)
 
 
 def _name(number: int) -> str:
