@@ -20,7 +20,7 @@ LAYERS: Final = (
     ("settings", "logs"),
     ("core",),
     ("store",),
-    ("monitor", "agent", "gateway", "probes", "restarts", "alerts", "views"),
+    ("monitor", "agent", "gateway", "probes", "restarts", "alerts", "fleet", "views"),
     ("run", "demo"),
     ("up", "bench"),
     ("monitor_api",),

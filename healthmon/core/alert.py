@@ -49,19 +49,10 @@ def alert_of(
     the turns of a flapping one but its deaths: that it flaps, and how it ends, is told. `causes`: the incidents of
     dependencies that explain this one.
     """
-    if event.type is EventType.FORGOTTEN and before.incident:
-        status, incident = "resolved", before.incident
-    elif event.type is EventType.FLAPPING:
-        over = event.rule == "ends" and after.state not in FIRING
-        status, incident = ("resolved" if over else "firing"), after.incident or before.incident
-    elif event.type is not EventType.TRANSITION or (before.flapping and after.state not in _ALWAYS_TOLD):
+    told = _told(before, after, event)
+    if told is None:
         return None
-    elif after.state in FIRING:
-        status, incident = "firing", after.incident
-    elif before.incident:
-        status, incident = ("firing" if after.incident else "resolved"), before.incident
-    else:
-        return None
+    status, incident = told
     kind = _KINDS.get(event.type, after.state.value)
     return {
         "specversion": "1.0",
@@ -93,6 +84,20 @@ def alert_of(
             "rev": event.rev,
         },
     }
+
+
+def _told(before: Component, after: Component, event: Event) -> tuple[str, str] | None:
+    """Whether it fires or resolves, and which incident; nothing where nobody needs to be told."""
+    if event.type is EventType.FORGOTTEN and before.incident:
+        return "resolved", before.incident
+    if event.type is EventType.FLAPPING:
+        over = event.rule == "ends" and after.state not in FIRING
+        return ("resolved" if over else "firing"), after.incident or before.incident
+    if event.type is not EventType.TRANSITION or (before.flapping and after.state not in _ALWAYS_TOLD):
+        return None
+    if after.state in FIRING:
+        return "firing", after.incident
+    return ("firing" if after.incident else "resolved", before.incident) if before.incident else None
 
 
 def _failure(component: Component) -> dict[str, Any]:

@@ -297,12 +297,15 @@ def started_until_ms(component: Component, moment: Moment) -> int:
     return moment.blindness.deadline_ms(component.restart.awaiting_ms, component.limits.startup_ms)
 
 
+def silence_ends_ms(component: Component, moment: Moment) -> int:
+    """The deadline by silence alone: nothing dies unwatched, nor while lost data is being put back."""
+    at_ms = moment.blindness.deadline_ms(component.proof_ms, component.limits.dead_ms)
+    return max(at_ms, moment.observing_ms + component.limits.timeout_ms, moment.recovering_until_ms)
+
+
 def dead_at_ms(component: Component, moment: Moment) -> int:
-    """When silence may make it dead: watched long enough, no brake, and a probed one was probed once more."""
-    limits = component.limits
-    at_ms = moment.blindness.deadline_ms(component.proof_ms, limits.dead_ms)
-    at_ms = max(at_ms, moment.observing_ms + limits.timeout_ms, moment.recovering_until_ms)
-    probes, probe = component.probes, limits.probe
+    """When silence may make it dead: no brake holds it, and a probed one was probed once more."""
+    at_ms, probes, probe = silence_ends_ms(component, moment), component.probes, component.limits.probe
     if probe is not None and probes.at_ms < at_ms:
         return at_ms + 2 * probe.timeout_ms + REPORT_SLACK_MS  # nobody can probe it: silence alone must do
     # Refused, while we do get through to others: it is really gone.

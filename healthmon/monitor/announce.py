@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -16,6 +17,7 @@ from healthmon.store.reading import call_many
 
 logger = logging.getLogger("healthmon.monitor")
 LIVE_MS = 5000
+_TOLD = ("incarnation", "digest", "handlers")
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Announcer:
     began_ms: int = 0
     leader: str = ""
     live: frozenset[str] = frozenset()
+    handlers: dict[str, str] = field(default_factory=dict)
     _rtt_ms: float = 0.0
     _met: dict[str, str] = field(default_factory=dict)
     _differing: set[str] = field(default_factory=set)
@@ -88,17 +91,24 @@ class Announcer:
             *told, counts = await call_many(
                 self.client,
                 [
-                    *(("HMGET", self.keys.monitor(other), "incarnation", "digest") for other in others),
+                    *(("HMGET", self.keys.monitor(other), *_TOLD) for other in others),
                     ("PUBSUB", "SHARDNUMSUB", *channels),
                 ],
             )
-            self._met = {other: (one or b"").decode() for other, (one, _) in zip(others, told, strict=True)}
+            self._met = {other: (one or b"").decode() for other, (one, *_) in zip(others, told, strict=True)}
             if self._met == known:
                 break
-        for other, (_, digest) in zip(others, told, strict=True):
+        for other, (_, digest, _) in zip(others, told, strict=True):
             self._compare(other, (digest or b"").decode())
         pairs = zip([self.replica, *others], counts[1::2], strict=True)
         self.live = frozenset(one for one, count in pairs if count)
+        offers = {other: _names(handlers) for other, (*_, handlers) in zip(others, told, strict=True)}
+        living = [other for other in sorted(offers, reverse=True) if other in self.live]
+        self.handlers = {one: other for other in living for one in offers[other]}
+
+    def runners(self, own: list[str]) -> dict[str, str]:
+        """Component id or `*` -> the replica whose process offers a restart handler for it; this one comes first."""
+        return {**self.handlers, **dict.fromkeys(own, self.replica)}
 
     def _compare(self, other: str, digest: str) -> None:
         """Replicas with other rules are told of once: a failover would change the rules."""
@@ -107,3 +117,12 @@ class Announcer:
             logger.warning("replica %s has other thresholds or score rows: a failover would change the rules", other)
         elif digest == self.digest:
             self._differing.discard(other)
+
+
+def _names(handlers: bytes | None) -> list[str]:
+    """The ids that another replica offers handlers for; what can't be read offers none."""
+    try:
+        names = json.loads(handlers or b"[]")
+    except ValueError:
+        return []
+    return [one for one in names if isinstance(one, str)] if isinstance(names, list) else []

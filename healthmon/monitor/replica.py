@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -47,7 +49,10 @@ POLICY_EVERY_S = 60.0
 
 @dataclass
 class Parts:
-    """What one replica is made of; `healthmon.run` puts it together."""
+    """What one replica is made of; `healthmon.run` puts it together.
+
+    `beside`: what else runs for as long as the replica does. `offers`: whom this process has restart handlers for.
+    """
 
     keys: Keys
     table: Table
@@ -68,6 +73,8 @@ class Parts:
     checker: Client
     plain: Client
     clients: tuple[Client, ...]
+    beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
+    offers: Callable[[], list[str]] = list
 
     async def close(self) -> None:
         """Close every connection."""
@@ -103,6 +110,9 @@ class Replica:
                 group.start_soon(self._watch)
                 group.start_soon(self._announce)
                 group.start_soon(self._campaign)
+                group.start_soon(parts.healing.agreements.run, parts.alarm.ring)
+                for task in parts.beside:
+                    group.start_soon(task)
                 await self._rounds()
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(1):
@@ -360,8 +370,11 @@ class Replica:
             "lag_ms": str(behind_ms),
             "components": str(len(parts.table.components)),
             "rules": json.dumps(asdict(parts.table.defaults)),
+            "handlers": json.dumps(parts.offers()),
         }
         await announcer.announce(now_ms, said)
+        runners = announcer.runners(parts.offers())
+        parts.healing.means = replace(parts.healing.means, handlers=runners)
         await self._be_hot()
         parts.watch.rank(standby_rank(self.settings.replica_id, announcer.live, announcer.leader))
         if leadership is not None and parts.table.canary_ms != self._canary_ms:

@@ -1,4 +1,4 @@
-"""The composition root: settings -> objects -> one task group. The only place that wires."""
+"""One replica from its settings: its rounds, its campaign, and what runs beside them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ from healthmon.monitor.repair import Repair
 from healthmon.monitor.replica import Parts, Replica
 from healthmon.monitor.round import Round
 from healthmon.monitor.wake import Alarm
+from healthmon.probes.callable import Function
+from healthmon.restarts.handler import Handler
+from healthmon.run.beside import put_beside
 from healthmon.settings import Settings
 from healthmon.store.alive import Alive
 from healthmon.store.calls import Client, open_raw
@@ -37,6 +40,7 @@ from healthmon.store.commits import Commits
 from healthmon.store.keys import Keys
 from healthmon.store.leases import Leases
 from healthmon.store.liveness import LeaderWatch
+from healthmon.store.ownership import OwnerVerifier
 from healthmon.store.scripts import Scripts
 from healthmon.store.streams import Tail
 
@@ -78,9 +82,27 @@ def defaults_of(settings: Settings) -> Defaults:
     )
 
 
-def make_replica(settings: Settings, scripts: Scripts | None = None) -> Replica:
-    """One replica of the monitor, not connected yet. `scripts`: other texts for the verbs, for tests of the fence."""
-    verbs, name, url = scripts or Scripts(), settings.replica_id, settings.redis_url
+def make_replica(
+    settings: Settings,
+    scripts: Scripts | None = None,
+    *,
+    handlers: dict[str, Handler] | None = None,
+    callables: dict[str, Function] | None = None,
+) -> Replica:
+    """One replica of the monitor, not connected yet. `scripts`: other texts for the verbs, for tests of the fence.
+
+    `handlers` and `callables`: the restart handlers and probes that this process offers, by component id (a handler
+    also for `*`, all). They may change while the replica runs.
+    """
+    verbs = scripts or Scripts()
+    replica = _make_rounds(settings, verbs)
+    offered = {} if handlers is None else handlers
+    put_beside(replica, verbs, replica.parts.plain, offered, {} if callables is None else callables)
+    return replica
+
+
+def _make_rounds(settings: Settings, verbs: Scripts) -> Replica:
+    name, url = settings.replica_id, settings.redis_url
     keys, incarnation = Keys(settings.prefix, 0), secrets.token_hex(4)
     ttl_s = settings.lease_ttl
     # A commit whose answer takes longer than the lease is worth nothing; every other call may wait as long.
@@ -94,7 +116,7 @@ def make_replica(settings: Settings, scripts: Scripts | None = None) -> Replica:
     alarm = Alarm(tail)
     busy = BusyFields(settings, table, tail, commits, pen)
     ledger = Ledger(settings, keys, table, tail, commits, pen, plain, busy)
-    agreements = Agreements()
+    agreements = Agreements(OwnerVerifier(plain, keys).agrees)
     healing = Healing(table, ledger, agreements, Means(name, allow_exec=settings.allow_exec))
     orders = Orders(table, tail, ledger, healing)
     repair = Repair(name, table, tail, ledger, commits, plain)

@@ -1,0 +1,48 @@
+"""When the next probe of a component is wanted: at its pace, as the breaker allows, and once more before it is dead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from healthmon.core.circuit import CircuitState
+from healthmon.core.component import HealthState
+from healthmon.core.policy import NEVER_MS
+from healthmon.core.rules import silence_ends_ms
+
+if TYPE_CHECKING:
+    from healthmon.core.component import Component
+    from healthmon.core.rules import Moment
+
+# Half open, the successes that close the breaker follow each other so fast at most.
+TRIAL_EVERY_MS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """When the next probe is due, by the Redis clock. `urgent`: a verdict waits for it, to the millisecond."""
+
+    due_ms: int
+    urgent: bool = False
+
+
+def next_probe(component: Component, moment: Moment) -> Wish:
+    """The next probe that the record calls for; `NEVER_MS` while the breaker is open.
+
+    Before silence makes it dead one last probe is made at the deadline, whatever the breaker says.
+    """
+    probe, probes, breaker = component.limits.probe, component.probes, component.breaker
+    if probe is None or component.state is HealthState.RESTARTING:
+        return Wish(NEVER_MS)
+    if component.state is HealthState.UNHEALTHY and not component.silence_rests:
+        last_ms = silence_ends_ms(component, moment)
+        if probes.at_ms < last_ms <= moment.now_ms:
+            return Wish(last_ms, urgent=True)
+        if probes.at_ms < last_ms and breaker.state == CircuitState.OPEN:
+            return Wish(last_ms, urgent=True)
+    if breaker.state == CircuitState.OPEN:
+        return Wish(NEVER_MS)
+    if breaker.state == CircuitState.HALF_OPEN:
+        tried = probes.generation == breaker.generation
+        return Wish(probes.at_ms + min(probe.every_ms, TRIAL_EVERY_MS) if tried else breaker.at_ms, urgent=True)
+    return Wish(probes.at_ms + probe.every_ms if probes.at_ms else max(component.born_ms, moment.observing_ms))
