@@ -80,8 +80,10 @@ def _from_open(component: Component, now_ms: int) -> Turn | None:
         # That heartbeat is the first of the successes: the bases stay where they were.
         half = replace(breaker, state=CircuitState.HALF_OPEN.value, generation=breaker.generation + 1, at_ms=now_ms)
         return Turn(half, "heard ok again: half open")
-    if now_ms < breaker.until_ms:
+    ours = component.probes.generation == breaker.generation
+    if now_ms < breaker.until_ms and not (ours and component.probes.good):
         return None
+    # A good probe in spite of it: the one that a restart or a last look before dead is allowed.
     half = _turned(component, now_ms, state=CircuitState.HALF_OPEN.value, by=breaker.by, reopened=breaker.reopened)
     return Turn(half, f"half open after {(now_ms - breaker.at_ms) / 1000:.0f} s: one try")
 

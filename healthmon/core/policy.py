@@ -22,6 +22,7 @@ _DURATIONS: Final = ("interval", "heartbeat_timeout", "degraded_threshold", "dea
 # A breaker that reopens stays open for twice as long, and never longer than this [specification].
 RECOVERY_MS_MAX: Final = 600_000
 NEVER_MS: Final = 1 << 62
+REPORTS_EVERY_MS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ DEFAULT_POLICY: Final = Policy()
 @lru_cache(maxsize=4096)
 def _limits(policy: Policy, defaults: Defaults, interval_ms: int) -> Limits:
     """Components of a kind share one object."""
-    paced = policy.interval_ms or min(interval_ms, INTERVAL_MS_MAX)
+    paced = policy.interval_ms or min(interval_ms, INTERVAL_MS_MAX) or _probe_pace(policy, defaults)
     floors = [paced * times for times in STAGE_INTERVALS]
     # A long interval puts an earlier stage off at most until a later one that the policy sets: the stages rise.
     dead_ms = _or(policy.dead_threshold, max(defaults.dead_threshold_ms, floors[2]))
@@ -188,6 +189,11 @@ def _limits(policy: Policy, defaults: Defaults, interval_ms: int) -> Limits:
         breaker=_breaker_limits(policy, defaults),
         probe=_probe_limits(policy, defaults) if policy.probe else None,
     )
+
+
+def _probe_pace(policy: Policy, defaults: Defaults) -> int:
+    """How often one that lives by probes alone is heard of: results are reported once a second."""
+    return _probe_limits(policy, defaults).every_ms + REPORTS_EVERY_MS if policy.probe else 0
 
 
 def _restart_limits(policy: Policy, defaults: Defaults) -> RestartLimits:

@@ -12,6 +12,7 @@ from healthmon.core.rules import silence_ends_ms
 
 if TYPE_CHECKING:
     from healthmon.core.component import Component
+    from healthmon.core.policy import ProbeLimits
     from healthmon.core.rules import Moment
 
 # Half open, the successes that close the breaker follow each other so fast at most.
@@ -34,15 +35,21 @@ def next_probe(component: Component, moment: Moment) -> Wish:
     probe, probes, breaker = component.limits.probe, component.probes, component.breaker
     if probe is None or component.state is HealthState.RESTARTING:
         return Wish(NEVER_MS)
-    if component.state is HealthState.UNHEALTHY and not component.silence_rests:
-        last_ms = silence_ends_ms(component, moment)
-        if probes.at_ms < last_ms <= moment.now_ms:
+    last_ms = silence_ends_ms(component, moment) if component.state is HealthState.UNHEALTHY else 0
+    if probes.at_ms < last_ms and not component.silence_rests:
+        if last_ms <= moment.now_ms or breaker.state == CircuitState.OPEN:
             return Wish(last_ms, urgent=True)
-        if probes.at_ms < last_ms and breaker.state == CircuitState.OPEN:
-            return Wish(last_ms, urgent=True)
+    return _by_breaker(component, probe, moment)
+
+
+def _by_breaker(component: Component, probe: ProbeLimits, moment: Moment) -> Wish:
+    probes, breaker = component.probes, component.breaker
+    soon_ms = probes.at_ms + min(probe.every_ms, TRIAL_EVERY_MS)
+    if component.restart.awaiting_ms:  # what was wrong with the process before says nothing of the new one
+        return Wish(max(component.restart.awaiting_ms, soon_ms))
     if breaker.state == CircuitState.OPEN:
         return Wish(NEVER_MS)
     if breaker.state == CircuitState.HALF_OPEN:
         tried = probes.generation == breaker.generation
-        return Wish(probes.at_ms + min(probe.every_ms, TRIAL_EVERY_MS) if tried else breaker.at_ms, urgent=True)
+        return Wish(soon_ms if tried else breaker.at_ms, urgent=True)
     return Wish(probes.at_ms + probe.every_ms if probes.at_ms else max(component.born_ms, moment.observing_ms))

@@ -12,7 +12,7 @@ from healthmon.core.event import Event, EventType
 from healthmon.core.guard import RULE
 from healthmon.core.rules import Moment
 from healthmon.core.table import Table
-from healthmon.monitor.agreements import Agreements
+from healthmon.monitor.agreements import WAITING, Agreements
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Decision, Ledger
 
@@ -99,6 +99,8 @@ class Healing:
         in_flight, this_minute = census.states[HealthState.RESTARTING], census.claimed(moment.now_ms)
         for component in sorted(due, key=lambda one: one.restart.next_ms):
             owner = self.agreements.of(component)
+            if owner == WAITING:
+                continue
             why = waits_for(component, table, self.means, owner, moment.now_ms)
             if not why and in_flight >= defaults.restarts_concurrent:
                 why = f"{in_flight} restarts are under way already (restarts_concurrent)"
