@@ -36,9 +36,9 @@ def next_probe(component: Component, moment: Moment) -> Wish:
     if probe is None or component.state is HealthState.RESTARTING:
         return Wish(NEVER_MS)
     last_ms = silence_ends_ms(component, moment) if component.state is HealthState.UNHEALTHY else 0
-    if probes.at_ms < last_ms and not component.silence_rests:
-        if last_ms <= moment.now_ms or breaker.state == CircuitState.OPEN:
-            return Wish(last_ms, urgent=True)
+    at_once = last_ms <= moment.now_ms or breaker.state == CircuitState.OPEN
+    if probes.at_ms < last_ms and at_once and not component.silence_rests:
+        return Wish(last_ms, urgent=True)
     return _by_breaker(component, probe, moment)
 
 
