@@ -23,6 +23,7 @@ from healthmon import (
 )
 from healthmon.store.calls import call, open_raw
 from healthmon.store.keys import Keys
+from tests.proxy import proxy_to
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -51,6 +52,24 @@ async def test_each_object_reads_what_it_wrote(
         assert (health.state, health.total_heartbeats, health.role) == (HealthState.HEALTHY, 5, "batch")
         assert health.last_metrics is not None
         assert health.last_metrics.custom == {"queue": 3.0}
+
+
+async def test_reads_at_the_same_time_all_wait_for_what_was_written(
+    pair: tuple[DistributedHealthMonitor, DistributedHealthMonitor],
+) -> None:
+    for number, monitor in enumerate(pair):
+        name = f"c{number}"
+        await monitor.heartbeat(name)
+        several = await asyncio.gather(*(monitor.get_component_health(name) for _ in range(3)))
+        assert [health.total_heartbeats for health in several] == [1, 1, 1]
+
+
+async def test_a_lost_connection_is_no_refusal(url: str) -> None:
+    async with proxy_to(url) as door, DistributedHealthMonitor(redis_url=door.url, replica_id="m") as monitor:
+        door.gate("m-api").lose = lambda command: command[0] == b"XREAD"
+        with pytest.raises(StoreUnavailable):
+            await monitor.register_component("c")
+        await monitor.register_component("c")
 
 
 async def test_registering_again_replaces_the_given_parts_and_keeps_the_rest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -11,6 +11,8 @@ import pytest
 from healthmon import CircuitState, DistributedHealthMonitor, NoSuchComponent, Refused, RestartPolicy
 from healthmon.store.calls import Client, call, open_raw
 from healthmon.store.keys import Keys
+from tests.servers import FreshServer
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 PACE = {"max_retries": 2, "base_delay": 5.0, "max_delay": 300.0, "exponential_base": 2.0, "jitter": True}
@@ -180,6 +182,23 @@ async def test_a_configuration_set_while_stopped_is_told_at_the_next_start(url: 
     await monitor.stop()
 
 
+async def test_a_configuration_set_while_redis_is_away_is_told_when_it_is_back(
+    fresh_server: Callable[..., FreshServer],
+) -> None:
+    server = fresh_server(keep=True)
+    async with DistributedHealthMonitor(redis_url=await server.start()) as monitor:
+        await monitor.register_component("c")
+        await server.stop()
+        monitor.circuit_breaker_config = {"failure_threshold": 3}
+        await server.start()
+        async with open_raw(server.url, name="test") as client:
+
+            async def told() -> bool:
+                return "breaker" in await stored(client)
+
+            await eventually(told, 10)
+
+
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
@@ -211,6 +230,19 @@ async def test_a_component_that_another_forgot_is_not_made_known_again(url: str)
         monitor.circuit_breaker_config = {"failure_threshold": 3}
         with pytest.raises(NoSuchComponent):
             await monitor.get_component_health("c")
+
+
+async def test_one_that_was_forgotten_here_and_came_back_by_itself_follows_the_leader_again(
+    url: str, client: Client
+) -> None:
+    async with DistributedHealthMonitor(redis_url=url) as monitor:
+        await monitor.register_component("c")
+        await monitor.forget_component("c")
+        await monitor.record_failure("c")
+        await monitor.get_component_health("c")
+        monitor.circuit_breaker_config = {"failure_threshold": 3}
+        await monitor.get_component_health("c")
+        assert await stored(client) == {}
 
 
 # -- restart handlers --------------------------------------------------------------------------------------------------
