@@ -50,15 +50,14 @@ class Output:
         with self._changing:
             self._lines.clear()
             self._pattern = self._seen = None
+        for passage in self._passages:
+            passage.begun = b""
 
     def watch_for(self, pattern: re.Pattern[str]) -> anyio.Event:
-        """Set when a line of the output has the pattern in its first 512 characters, also one not ended yet."""
+        """Set when a line to come has the pattern in its first 512 characters, also one that is not ended yet."""
         seen = anyio.Event()
         with self._changing:
             self._pattern, self._seen, self._loop = pattern, seen, asyncio.get_running_loop()
-            kept = list(self._lines)
-        kept += [passage.begun for passage in self._passages if passage.begun]
-        self.look_at(kept)
         return seen
 
     async def settled(self, within_s: float) -> None:

@@ -28,8 +28,12 @@ class Check(Protocol):
         """Why it is not ready yet, in a few words."""
         ...
 
-    async def ready(self, output: Output) -> None:
-        """Returns when the child is ready; waits as long as it takes."""
+    def begin(self, output: Output) -> None:
+        """A child is about to start, whose output this is."""
+        ...
+
+    async def ready(self) -> None:
+        """Returns when that child is ready; waits as long as it takes."""
         ...
 
 
@@ -39,7 +43,11 @@ class Lasting:
 
     trouble: str = ""
 
-    async def ready(self, output: Output) -> None:  # noqa: ARG002  # the parameter is the protocol's
+    def begin(self, output: Output) -> None:
+        """Nothing to do."""
+
+    async def ready(self) -> None:
+        """Returns after a second."""
         await anyio.sleep(UP_S)
 
 
@@ -58,9 +66,14 @@ class Answering:
         if not usable:
             raise ConfigurationError(f"{url!r:.200} is no address to ask: give one as http://127.0.0.1:8080/ready")
         self._url = url
-        self.trouble = "it was not asked yet"
+        self.trouble = ""
 
-    async def ready(self, output: Output) -> None:  # noqa: ARG002  # the parameter is the protocol's
+    def begin(self, output: Output) -> None:  # noqa: ARG002  # the parameter is the protocol's
+        """Nobody has asked yet."""
+        self.trouble = f"GET {self._url} was not answered"
+
+    async def ready(self) -> None:
+        """Returns when it answers 2xx."""
         import httpx  # noqa: PLC0415  # only who asks pays for it
 
         # The environment's proxies are for the world outside; this asks a child beside us.
@@ -91,6 +104,12 @@ class Saying:
         except re.error as error:
             raise ConfigurationError(f"{pattern!r:.200} is no regular expression: {error}") from None
         self.trouble = f"no line of its output matches {pattern!r:.100}"
+        self._seen = anyio.Event()
 
-    async def ready(self, output: Output) -> None:
-        await output.watch_for(self._pattern).wait()
+    def begin(self, output: Output) -> None:
+        """Watch from the first line on: it may come at once, with many after it."""
+        self._seen = output.watch_for(self._pattern)
+
+    async def ready(self) -> None:
+        """Returns when such a line was written."""
+        await self._seen.wait()

@@ -9,7 +9,7 @@ import anyio
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from healthmon.agent.supervise_plan import AGENT
-from healthmon.errors import HealthmonError
+from healthmon.errors import HealthmonError, NotPermitted
 from healthmon.store.calls import call
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ WAIT_MAX_S: Final = 5.0
 
 
 class Registration:
-    """Keeps the component registered with the policy that it is given here; nobody waits for it."""
+    """Keeps the component registered with the policy that it is given here. `asked` is set when that was asked for."""
 
     def __init__(self, plan: Plan, client: Client, keys: Keys) -> None:
         self._plan = plan
@@ -32,7 +32,7 @@ class Registration:
         self._keys = keys
         self._generation = b""
         self._known = False
-        self._asked = False
+        self.asked = anyio.Event()
 
     async def keep(self) -> None:
         """Register, then look every 10 s whether the record is still there. For ever, also while Redis is away."""
@@ -47,18 +47,26 @@ class Registration:
 
     async def _look(self) -> None:
         """Ask once for the record. Where nobody leads yet there is none for a while: then it is asked for once only."""
-        generation: bytes = await call(self._client, "GET", self._keys.generation) or b""
-        record = self._keys.component(self._plan.component_id)
-        (raw,) = await call(self._client, "HMGET", record, "policy")
+        generation, raw = await self._stored()
         stored = _read(raw)
         lost = bool(generation and self._generation and generation != self._generation) or (self._known and raw is None)
-        if lost or not self._asked:
+        if lost or not self.asked.is_set():
             wanted = self._wanted(stored)
             if any(stored.get(part) != value for part, value in wanted.items()) or raw is None:
                 await self._register(wanted)
-            self._asked = True
+            self.asked.set()
         self._generation = generation or self._generation
         self._known = raw is not None
+
+    async def _stored(self) -> tuple[bytes, bytes | None]:
+        """The data set's identity, and the stored policy. Nothing for a user who may only append: then we just ask."""
+        record = self._keys.component(self._plan.component_id)
+        try:
+            generation: bytes | None = await call(self._client, "GET", self._keys.generation)
+            (raw,) = await call(self._client, "HMGET", record, "policy")
+        except NotPermitted:
+            return b"", None
+        return generation or b"", raw
 
     def _wanted(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """The parts to register. A fleet file may have set the pace of restarts: what is not given here is kept."""

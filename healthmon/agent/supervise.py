@@ -35,6 +35,7 @@ FORWARDED: Final = tuple(
     getattr(signal, f"SIG{name}") for name in ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH")
 )
 LAST_REPORT_S: Final = 1.0
+REGISTERED_WITHIN_S: Final = 5.0
 BLOCK_MS: Final = 3000  # many agents wait for an order that seldom comes
 KILLED: Final = 128 + signal.SIGKILL
 logger = logging.getLogger("healthmon.agent")
@@ -147,13 +148,15 @@ class Supervisor:
             "signal": ended.signal,
             "lines": bounded(life.lines()),
             "incarnation": life.incarnation,
-            "peak_mb": str(peak_mb),
+            "peak_mb": str(peak_mb or ""),  # 0: it ended before anybody looked
             "uptime_s": str(uptime_s),
             "by": self._plan.name,
         }
         fields = [part for pair in said.items() for part in pair]
 
         async def send() -> None:
+            with anyio.move_on_after(REGISTERED_WITHIN_S):  # without its policy a death is followed by nothing
+                await self._registration.asked.wait()
             await call(self._client, "XADD", self._keys.control, "*", *fields)
             self._journal.note("reported", kind="exit", incarnation=life.incarnation)
 

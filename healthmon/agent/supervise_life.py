@@ -44,6 +44,7 @@ class Life:
         self._sender = sender
         self._measures = measures
         output.begin()
+        plan.check.begin(output)
         self.child: Child = start(plan.command, plan.environment(self.incarnation), output.out, output.err)
         self._session = Session(
             plan.component_id,
@@ -140,7 +141,7 @@ class Life:
         check, within_s = self._plan.check, self._plan.ready_timeout_s
         async with anyio.create_task_group() as group:
             group.start_soon(self._tell_late, within_s)
-            await check.ready(self._output)
+            await check.ready()
             group.cancel_scope.cancel()
         late = self.verdict.is_set()
         self.ready, self.trouble = True, ""

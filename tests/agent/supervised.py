@@ -39,7 +39,7 @@ class Supervised:
         folder.mkdir(exist_ok=True)
         self.keys = Keys()
         self.url = url
-        self._wrapped = bool(more.get("wrapper"))
+        self._wrapped = more.get("wrapper") == AS_PROCESS_1
         command = [*more.get("wrapper", ()), sys.executable, "-m", "healthmon", "run", "--id", id_]
         command += ["--journal", str(self._journal), "--log-level", "info", *options, "--", *words]
         environment = {**os.environ, "HEALTH_REDIS_URL": url, **more.get("environment", {})}

@@ -82,6 +82,13 @@ async def test_a_child_goes_on_when_nobody_reads_its_output(start: Start) -> Non
     assert (await run.reported("exit"))["code"] == "3"
 
 
+async def test_a_closed_output_is_nobodys_place(start: Start) -> None:
+    run = start("bash", "-c", "echo lost; sleep 0.5; exit 3", wrapper=("bash", "-c", 'exec "$@" >&-', "-"))
+    said = await run.reported("exit")
+    assert (said["code"], said["lines"]) == ("3", "lost")
+    assert run.journal("reported")
+
+
 async def test_an_output_that_nobody_empties_holds_back_the_child_and_not_the_agent(start: Start) -> None:
     read, write = os.pipe()
     run = start("bash", "-c", "yes", options=("--interval", "0.1", "--stop-timeout", "1"), stdout=write)
@@ -155,6 +162,11 @@ async def test_a_line_of_the_output_says_that_it_is_ready(start: Start) -> None:
     run.process.stdin.write(b"\n")
     run.process.stdin.flush()
     assert (await run.beat(2)).status == "ok"
+
+
+async def test_a_line_that_comes_at_once_with_many_after_it_is_not_missed(start: Start) -> None:
+    run = start("bash", "-c", "echo ready; seq 100000; sleep 300", options=("--ready-log", "^ready$"))
+    await run.beat(status="ok")
 
 
 async def test_an_address_that_answers_says_that_it_is_ready(start: Start, tmp_path: Path) -> None:

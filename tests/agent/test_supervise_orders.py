@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from healthmon.store.acl import Role, setuser
 from tests.agent.reading import ask
 from tests.agent.supervised import Start, gone, starting
 from tests.servers import FreshServer, is_alive
@@ -196,6 +197,19 @@ async def test_an_outcome_is_told_when_redis_is_back(start: Start, fresh_server:
     anew = run.journal("started")[1]["incarnation"]
     await run.beat(incarnation=anew)
     assert len(run.journal("started")) == 2
+
+
+async def test_the_agents_own_redis_user_has_the_rights_that_it_needs(start: Start) -> None:
+    ask(start.url, *setuser(Role.AGENT, "healthmon", "agent", ">secret"))
+    run = start(*FOR_EVER, url=start.url.replace("//", "//agent:secret@"))
+    os.kill(await run.child_pid(), signal.SIGKILL)
+    run.url = start.url
+    await run.reported("exit")
+    run.order(rev=7)
+    assert (await run.reported("restart"))["ok"] == "1"
+    assert run.reports(cmd="register")
+    assert "denies" not in run.err
+    ask(start.url, "ACL", "DELUSER", "agent")
 
 
 async def test_told_to_end_amid_a_restart_it_starts_nothing_more(start: Start) -> None:
