@@ -36,29 +36,6 @@ _EDITS_MAX: Final = 2
 _S = TypeVar("_S", bound=SharedSettings)
 
 
-# Restarts, breakers, probes and the brake on mass failure come next: until then nobody may believe that they work.
-WITHOUT_EFFECT: Final = frozenset(
-    (
-        "check_interval",
-        "base_delay",
-        "max_delay",
-        "exponential_base",
-        "restart_timeout",
-        "restarts_concurrent",
-        "restarts_per_minute",
-        "failure_threshold",
-        "recovery_timeout",
-        "success_threshold",
-        "probe_timeout",
-        "probes_concurrent",
-        "enable_auto_restart",
-        "enable_circuit_breakers",
-        "mass_failure",
-        "restarts_retention",
-    )
-)
-
-
 @dataclass(frozen=True, slots=True)
 class SettingRow:
     """One line of `healthmon config`: text throughout, secrets masked."""
@@ -116,14 +93,10 @@ def describe(settings: Settings) -> list[SettingRow]:
                 value,
                 default,
                 settings.origin(name),
-                _told(name, about.description),
+                about.description or "",
             )
         )
     return rows
-
-
-def _told(name: str, description: str | None) -> str:
-    return f"{description or ''}{' (without effect in this version)' if name in WITHOUT_EFFECT else ''}"
 
 
 def _plain(value: object) -> str:
