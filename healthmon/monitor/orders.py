@@ -7,6 +7,7 @@ it. What is left in the queue when the follower leads is its first work.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -34,6 +35,9 @@ QUEUE_MAX: Final = 10_000
 # Whoever waits for a sync has given up long before; one that can never be answered would hold back the cursor for ever.
 SYNC_KEPT_MS: Final = 10_000
 SYNCS_MAX: Final = 1000
+CONFLICTS_MAX: Final = 3
+
+Doing = Callable[[Command, Leadership, Moment], Awaitable[bool]]
 
 
 @dataclass
@@ -112,13 +116,20 @@ class Orders:
             case "step-down":
                 self._step_down(asked, leadership, moment)
             case "register":
-                await self._register(asked, leadership, moment)
+                await self._until_taken(self._register, asked, leadership, moment)
             case "forget":
                 await self._forget(asked, leadership, moment)
             case "resume" if not asked.id:
                 self._lift_brake(asked, leadership, moment)
             case _:
-                await self._answer(asked, leadership, moment)
+                await self._until_taken(self._answer, asked, leadership, moment)
+
+    async def _until_taken(self, do: Doing, asked: Command, leadership: Leadership, moment: Moment) -> None:
+        """A record that was not as expected has been read back: the command is obeyed on what it is now."""
+        for _ in range(CONFLICTS_MAX):
+            if await do(asked, leadership, moment):
+                return
+        raise Refused(f"the record of {asked.id} was changed by somebody else {CONFLICTS_MAX} times meanwhile")
 
     def _lift_brake(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
         by = f" by {asked.by}" if asked.by else ""
@@ -126,18 +137,18 @@ class Orders:
         if not self.healing.lift_brake(leadership, moment, reason, asked.entry):
             raise Refused("there is no mass failure to lift the brake of")
 
-    async def _answer(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
+    async def _answer(self, asked: Command, leadership: Leadership, moment: Moment) -> bool:
         """A command or a report about one component: its effect is committed before anything is done."""
         component = self.table.get(asked.id)
         if self._done(asked, component):
-            return
+            return True
         if component is None:
             raise Refused(f"no component {asked.id}")
         if component.rev == 0:
             await self.ledger.commit(leadership, [(component, decide(component, moment, self.table.defaults))], moment)
         at_ms = max(moment.now_ms, asked.ms)
         events = answer(component, asked, self.healing.means, at_ms, self.table.defaults)
-        await self.ledger.obey(leadership, component, events, moment)
+        return await self.ledger.obey(leadership, component, events, moment)
 
     def _step_down(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
         if asked.epoch != leadership.lease.epoch:
@@ -147,10 +158,10 @@ class Orders:
         self.ledger.tell("step-down", reason, moment.now_ms, leadership, cause=asked.entry)
         self.asked_to_step_down = reason
 
-    async def _register(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
+    async def _register(self, asked: Command, leadership: Leadership, moment: Moment) -> bool:
         component = self.table.get(asked.id)
         if self._done(asked, component):
-            return
+            return True
         if component is not None and component.rev == 0 and component.born_ms >= asked.ms:
             component = None  # its heartbeats came after, and were folded without the policy: begin from the command
         elif component is None and len(self.table.components) >= self.table.defaults.max_components:
@@ -160,8 +171,11 @@ class Orders:
         self._refuse_cycle(asked)
         if known is None:
             self.table.put(component)
-        if await self.ledger.obey(leadership, component, events, moment) and component.rev == len(events):
+        if not await self.ledger.obey(leadership, component, events, moment):
+            return False
+        if component.rev == len(events):
             await self._refold(asked)
+        return True
 
     def _refuse_cycle(self, asked: Command) -> None:
         """Restarts go root first: a circle has no root. Only what hangs together with the new edges is looked at."""
