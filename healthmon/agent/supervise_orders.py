@@ -30,8 +30,8 @@ Restart = Callable[[], Awaitable[str]]
 class Orders:
     """Follows the orders for one component and obeys them one after the other.
 
-    Refused, and logged: what another has taken, what comes too late, what is of an earlier epoch than one obeyed, and
-    what was ordered before the running child was started.
+    Refused, and logged: what another has taken, what comes too late, and what was ordered before the running child was
+    started. What is of an earlier epoch than an order that was read does not even come here.
     """
 
     def __init__(self, plan: Plan, restarts: Restarts, client: Client, outbox: Outbox, journal: Journal) -> None:
@@ -40,7 +40,6 @@ class Orders:
         self._client = client
         self._outbox = outbox
         self._journal = journal
-        self._epoch = 0
 
     async def follow(self, restart: Restart, age_s: Callable[[], float | None], speak: Callable[[], None]) -> None:
         """Obey orders for ever. `age_s`: for how long the child runs, None when none does."""
@@ -62,7 +61,6 @@ class Orders:
             self._journal.note("refused", **said, reason=refusal)
             logger.warning("restart %d of %s is not obeyed: %s", order.rev, order.id, refusal)
             return
-        self._epoch = order.epoch
         self._journal.note("taken", **said, reason=order.reason)
         logger.warning("restarting %s, attempt %d: %s", order.id, order.attempt, order.reason)
         trouble = await restart()
@@ -81,8 +79,6 @@ class Orders:
 
     async def _refusal(self, order: RestartOrder, age_s: Callable[[], float | None]) -> str:
         """Why the order must not be obeyed; "" when it is taken, and ours alone. Raises HealthmonError."""
-        if order.epoch < self._epoch:
-            return f"it is of epoch {order.epoch}, and one of epoch {self._epoch} was obeyed"
         seconds, micros = await call(self._client, "TIME")
         age = age_s()
         if age is not None:

@@ -50,8 +50,9 @@ async def test_input_output_and_error_pass_through_byte_for_byte(start: Start, t
     assert "beside" in run.err
 
 
-async def test_a_flood_of_100_mb_passes_whole_and_costs_the_agent_no_memory(start: Start, tmp_path: Path) -> None:
-    flood = "import os,sys\nos.read(0, 1)\nfor _ in range(1600): os.write(1, b'x' * 65535 + b'\\n')\nos.read(0, 1)"
+@pytest.mark.parametrize("end", ["\\n", "x"], ids=["lines", "endless line"])
+async def test_a_flood_of_100_mb_passes_whole_and_costs_the_agent_no_memory(start: Start, end: str) -> None:
+    flood = f"import os\nos.read(0, 1)\nfor _ in range(1600): os.write(1, b'x' * 65535 + b'{end}')\nos.read(0, 1)"
     read, write = os.pipe()
     counted, ours = os.pipe()
     counting = beside("wc", "-c", stdin=counted, stdout=subprocess.PIPE)
