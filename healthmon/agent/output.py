@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import io
 import os
 import re
 import select
@@ -157,6 +158,22 @@ class _Passage:
                 writable.poll()
             except OSError:  # nobody reads any more
                 self._target = None
+
+
+class OwnLines(io.TextIOBase):
+    """Standard error for our own log lines: one for which there is no room is lost, and never waited for.
+
+    Whoever reads the child's output may stop reading, and must not stop us with it.
+    """
+
+    def write(self, text: str) -> int:
+        """One line, of which at most what a pipe takes whole is written."""
+        room = select.poll()
+        room.register(2, select.POLLOUT)
+        with suppress(OSError):
+            if room.poll(0):
+                os.write(2, text.encode("utf-8", "replace")[: select.PIPE_BUF])
+        return len(text)
 
 
 def bounded(lines: list[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -27,7 +28,7 @@ from healthmon.store.restarts import Restarts
 from healthmon.store.scripts import Scripts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from healthmon.agent.supervise_plan import Plan
 
@@ -38,6 +39,7 @@ LAST_REPORT_S: Final = 1.0
 REGISTERED_WITHIN_S: Final = 5.0
 BLOCK_MS: Final = 3000  # many agents wait for an order that seldom comes
 KILLED: Final = 128 + signal.SIGKILL
+AGAIN_S: Final = 5.0
 logger = logging.getLogger("healthmon.agent")
 
 
@@ -79,7 +81,7 @@ class Supervisor:
     async def run(self) -> int:
         """See `supervise`."""
         adopt_orphans()
-        with self._lifeline, anyio.open_signal_receiver(signal.SIGCHLD, *FORWARDED) as signals:
+        with self._lifeline, anyio.open_signal_receiver(signal.SIGCHLD, *_heeded()) as signals:
             first = self._start(quiet=False)
             async with anyio.create_task_group() as group:
                 self._group = group
@@ -87,11 +89,12 @@ class Supervisor:
                 group.start_soon(self._live, first)
                 reap(first.child)  # it may have ended before anybody listened
                 if self._plan.reporting:
-                    group.start_soon(self._outbox.deliver)
-                    group.start_soon(self._registration.keep)
+                    group.start_soon(_outlive, self._outbox.deliver)
+                    group.start_soon(_outlive, self._registration.keep)
                 async with anyio.create_task_group() as obeying:
                     if self._plan.reporting and self._plan.restarted:
-                        obeying.start_soon(self._orders.follow, self._restart, self._age_s, self._speak)
+                        follow = partial(self._orders.follow, self._restart, self._age_s, self._speak)
+                        obeying.start_soon(_outlive, follow)
                     await self._over.wait()
                     obeying.cancel_scope.cancel()
                 await self._end()
@@ -230,3 +233,18 @@ class Supervisor:
                 self._code = KILLED
         await self._outbox.emptied(LAST_REPORT_S)
         await self._output.settled(LAST_REPORT_S)
+
+
+def _heeded() -> list[signal.Signals]:
+    """What is passed on: not what our parent had us ignore, as nohup does, for the child ignores that too."""
+    return [n for n in FORWARDED if n == signal.SIGTERM or signal.getsignal(n) is not signal.SIG_IGN]
+
+
+async def _outlive(work: Callable[[], Awaitable[None]]) -> None:
+    """Do this for ever. A defect in what speaks to Redis is told, and ends neither us nor the child."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logger.exception("a defect; it is tried again in %g s", AGAIN_S)
+        await anyio.sleep(AGAIN_S)

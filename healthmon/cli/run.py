@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO, cast
 
 import typer
 
@@ -97,11 +97,12 @@ def run(
     options = dict(locals())
     import anyio
 
+    from healthmon.agent.output import OwnLines
     from healthmon.agent.supervise import supervise
     from healthmon.logs import set_up
 
     plan = _plan(options)
-    set_up(log_level, "text")
+    set_up(log_level, "text", cast("TextIO", OwnLines()))  # all of one that a log handler uses
     _open_standard_descriptors()
     raise typer.Exit(anyio.run(supervise, plan))
 

@@ -13,9 +13,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import anyio
 import pytest
 
+from healthmon.agent import supervise
 from healthmon.core.heartbeat import Heartbeat
+from healthmon.store.keys import Keys
+from tests.agent.reading import ask
 from tests.agent.supervised import Start, gone, starting
 from tests.servers import FreshServer, is_alive
 from tests.waiting import eventually
@@ -90,13 +94,23 @@ async def test_a_closed_output_is_nobodys_place(start: Start) -> None:
     assert run.journal("reported")
 
 
-async def test_an_output_that_nobody_empties_holds_back_the_child_and_not_the_agent(start: Start) -> None:
+@pytest.mark.parametrize("error", ["", "exec 2>&1; "], ids=["output", "output and error"])
+async def test_an_output_that_nobody_empties_holds_back_the_child_and_not_the_agent(start: Start, error: str) -> None:
     read, write = os.pipe()
-    run = start("bash", "-c", "yes", options=("--interval", "0.1", "--stop-timeout", "1"), stdout=write)
+    run = start("bash", "-c", "trap '' TERM; yes", options=("--interval", "0.1", "--stop-timeout", "0.5"),
+                stdout=write, wrapper=("bash", "-c", f'{error}exec "$@"', "-"))  # fmt: skip
     os.close(write)
-    await run.beat(10)
-    assert await run.stop() == 128 + signal.SIGTERM
+    await run.beat(15)
+    assert await run.stop() == 128 + signal.SIGKILL
     os.close(read)
+
+
+async def test_a_signal_that_is_ignored_by_whoever_starts_it_stays_ignored(start: Start) -> None:
+    run = start("bash", "-c", "echo on; sleep 300", wrapper=("nohup",))
+    await run.says("on")
+    run.send(signal.SIGHUP)
+    run.send(signal.SIGUSR1)
+    assert (await run.reported("exit"))["signal"] == "SIGUSR1"
 
 
 # -- heartbeats ------------------------------------------------------------------------------------------------------
@@ -367,6 +381,38 @@ async def test_nothing_that_happens_to_redis_stops_the_child_and_its_end_is_told
     await run.noted("exited")
     await server.start()
     assert (await run.reported("exit"))["signal"] == "SIGKILL"
+
+
+async def test_keys_of_a_wrong_type_cost_only_what_they_hold(start: Start) -> None:
+    keys = Keys()
+    for key in (keys.restarts, keys.control, keys.component("web-1")):
+        ask(start.url, "SET", key, "wrong")
+    run = start(*FOR_EVER, options=("--interval", "0.1"))
+    await run.beat(5, status="ok")
+    ask(run.url, "DEL", keys.restarts, keys.control, keys.component("web-1"))
+    os.kill(await run.child_pid(), signal.SIGKILL)
+    await run.reported("exit")
+    run.order()
+    assert (await run.reported("restart"))["ok"] == "1"
+
+
+async def test_a_defect_in_what_speaks_to_redis_is_told_and_survived(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervise, "AGAIN_S", 0.01)
+    again = anyio.Event()
+
+    async def work() -> None:
+        if not caplog.records:
+            raise ValueError("a defect")
+        again.set()
+
+    with caplog.at_level("ERROR", logger="healthmon"):
+        async with anyio.create_task_group() as group:
+            group.start_soon(supervise._outlive, work)
+            await again.wait()
+            group.cancel_scope.cancel()
+    assert "ValueError: a defect" in caplog.text
 
 
 async def test_it_ends_promptly_while_redis_is_away(start: Start) -> None:
