@@ -38,6 +38,11 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "beat": "send a heartbeat, once or every few seconds",
     },
     "Operate": {
+        "restart": "restart components now",
+        "revive": "another chance for components that gave up",
+        "hold": "no automatic restarts of components until resume",
+        "resume": "automatic restarts again; or let go of the mass failure brake",
+        "reset-breaker": "close the circuit breaker of components",
         "step-down": "have another replica lead",
         "forget": "remove components and their history",
     },
@@ -79,7 +84,7 @@ def overview() -> str:
     lines = [f"healthmon {__version__}: self-healing health monitoring for fleets of components, on Redis", ""]
     lines += ["Usage: healthmon COMMAND [OPTIONS]", ""]
     for title, commands in COMMANDS.items():
-        lines += [title, *(f"  {name:<10}  {says}" for name, says in commands.items()), ""]
+        lines += [title, *(f"  {name:<13}  {says}" for name, says in commands.items()), ""]
     lines += ["`healthmon COMMAND --help` tells more. Settings are HEALTH_* variables: `healthmon config`."]
     return "\n".join(lines)
 

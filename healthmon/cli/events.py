@@ -134,8 +134,7 @@ def _lines(screen: Terminal, entry: StreamEntry, now_ms: int) -> list[str]:
     at = moment(read_time_ms(entry.fields.get("at", "")) or entry.ms, now_ms, exact=True)
     mark = screen.mark(happening.state)
     head = [Cell(at), Cell(f"{mark.text:<{1 if screen.unicode else 2}}", mark.tone, mark.weight)]
-    words = happening.what + (f": {happening.why}" if happening.why else "")
-    return screen.hanging([*head, Cell(f"{happening.who:<{_WHO_WIDTH}}")], words)
+    return screen.hanging([*head, Cell(f"{happening.who:<{_WHO_WIDTH}}")], happening.sentence)
 
 
 # -- from where ------------------------------------------------------------------------------------------------------

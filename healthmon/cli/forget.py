@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from healthmon.cli.options import By, DryRun, Form, Output, Prefix, Reason, RedisUrl, Wait
+from healthmon.cli.options import By, ComponentIds, DryRun, Form, Output, Prefix, Reason, RedisUrl, Wait
 from healthmon.cli.order import Order, order_of
 from healthmon.cli.output import is_for_people, say, say_all, tell
 from healthmon.cli.session import Session, Where, run, session
-from healthmon.errors import ConfigurationError, NoLeader
+from healthmon.errors import ConfigurationError
 from healthmon.store.asking import ANSWER_S, ask, wait_for
 from healthmon.views.states import word_of
 from healthmon.views.words import plural
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def forget(
-    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Ids of the components.", show_default=False)],
+    ids: ComponentIds,
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     by: By = None,
@@ -46,8 +46,7 @@ async def _forget(ids: list[str], yes: bool, order: Order, form: Form, where: Wh
         if order.dry_run:
             _tell(form, records, "would be forgotten", done=False)
             return
-        if (await here.cluster.watch()).lease is None:
-            raise NoLeader("nobody leads, so nothing can be forgotten now: `healthmon cluster` shows the replicas")
+        await here.lease("so nothing can be forgotten now")
         if not yes:
             _confirm(records)
         done: list[Record] = []

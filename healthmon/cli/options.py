@@ -31,7 +31,17 @@ Prefix = Annotated[
     typer.Option(metavar="TEXT", help="What every key begins with, instead of HEALTH_PREFIX."),
 ]
 ComponentId = Annotated[str, typer.Argument(metavar="ID", help="Id of the component.", show_default=False)]
-By = Annotated[str | None, typer.Option(metavar="NAME", help="Who asks; your login name unless given.")]
+ComponentIds = Annotated[list[str], typer.Argument(metavar="ID", help="Ids of the components.", show_default=False)]
+By = Annotated[str | None, typer.Option(metavar="NAME", help="Who asks; user@host unless given.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the event that tells of it.", show_default=False)]
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the answer at most.")]
+WaitOutcome = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help="Wait until they are healthy or have failed, so long at most; else only until it is begun.",
+        show_default=False,
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import socket
 from dataclasses import dataclass
 
 
@@ -17,8 +18,8 @@ class Order:
 
 
 def order_of(by: str | None, reason: str, wait_s: float, *, dry_run: bool) -> Order:
-    """The order that the options say; who gives it is the login name unless told."""
-    return Order(_login_name() if by is None else by, reason, wait_s, dry_run)
+    """The order that the options say; who gives it is `user@host` unless told."""
+    return Order(f"{_login_name()}@{socket.gethostname()}" if by is None else by, reason, wait_s, dry_run)
 
 
 def _login_name() -> str:

@@ -11,7 +11,7 @@ import anyio
 
 from healthmon.cli.output import tell
 from healthmon.core.score import DEFAULT_ROWS
-from healthmon.errors import NoSuchComponent
+from healthmon.errors import NoLeader, NoSuchComponent
 from healthmon.settings import Settings, load_settings, masked_url
 from healthmon.store.calls import open_raw
 from healthmon.store.cluster import ClusterReader, Watch
@@ -24,6 +24,7 @@ from healthmon.views.picture import Freshness
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from healthmon.core.lease import Lease
     from healthmon.settings.fields import SharedSettings
     from healthmon.store.calls import Client
     from healthmon.store.reading import Record
@@ -62,6 +63,13 @@ class Session:
         meant = get_close_matches(component_id, ids, 1, 0.6)
         hint = f"did you mean {meant[0]}?" if meant else "`healthmon ls` lists them"
         raise NoSuchComponent(f"no component {component_id}; {hint}")
+
+    async def lease(self, otherwise: str) -> Lease:
+        """The leader's lease. Raises NoLeader, saying what can't be done without one."""
+        lease = (await self.cluster.watch()).lease
+        if lease is None:
+            raise NoLeader(f"nobody leads, {otherwise}: `healthmon cluster` shows the replicas")
+        return lease
 
 
 def run(command: Callable[..., Awaitable[T]], *arguments: object) -> T:

@@ -10,7 +10,7 @@ from healthmon.cli.options import By, DryRun, Form, Output, Prefix, Reason, Redi
 from healthmon.cli.order import Order, order_of
 from healthmon.cli.output import is_for_people, say, say_one
 from healthmon.cli.session import Session, Where, run, session
-from healthmon.errors import HealthmonError, NoLeader
+from healthmon.errors import HealthmonError
 from healthmon.store.asking import ANSWER_S, ask, wait_for
 
 if TYPE_CHECKING:
@@ -59,9 +59,7 @@ async def _step_down(epoch: int | None, order: Order, form: Form, where: Where) 
 
 async def _lease(here: Session, epoch: int | None) -> Lease:
     """The current lease. Raises NoLeader, and HealthmonError when it is of another epoch than asked for."""
-    lease = (await here.cluster.watch()).lease
-    if lease is None:
-        raise NoLeader("nobody leads, so nobody can step down: `healthmon cluster` shows the replicas")
+    lease = await here.lease("so nobody can step down")
     if epoch is not None and epoch != lease.epoch:
         raise HealthmonError(f"epoch {epoch} does not lead: {lease.replica} does with epoch {lease.epoch}")
     return lease

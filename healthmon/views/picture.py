@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from healthmon.store.codec import read_time_ms
 from healthmon.views.states import PROBLEMS, WORST_FIRST
 from healthmon.views.words import duration, number, plural
 
@@ -22,17 +23,21 @@ HERE_MS: Final = 5000
 _WHOLE: Final = frozenset(
     (
         *("total_heartbeats", "missed_heartbeats", "refused_heartbeats", "restart_count", "restart_attempt"),
-        *("restart_max", "restart_rev", "breaker_failures", "born", "epoch", "rev", "guard"),
+        *("restart_max", "restart_rev", "breaker_failures", "self_recoveries", "born", "epoch", "rev", "guard"),
         *("lag_entries", "lag_ms", "components"),
     )
 )
 _REAL: Final = frozenset(("score", "uptime_seconds", "interval_s", "rtt_ms", "round_p99_ms"))
 _TIME: Final = frozenset(
-    ("since", "last_heartbeat", "next_restart_at", "breaker_retry_at", "registered_at", "at", "last_seen")
+    (
+        *("since", "last_heartbeat", "next_restart_at", "restart_deadline", "breaker_retry_at", "flapping"),
+        *("last_probe_at", "registered_at", "at", "last_seen"),
+    )
 )
 # What a person looks for first in a long object; the rest follows by name.
 _FIRST: Final = ("id", "type", "state", "from", "to", "since", "at", "reason", "score", "last_heartbeat", "role")
-_JSON: Final = frozenset(("policy", "metrics", "memory", "depends_on", "set", "json"))
+_JSON: Final = frozenset(("policy", "metrics", "memory", "failure", "set", "json", "rules", "handlers"))
+_IDS: Final = frozenset(("depends_on",))
 
 
 def json_of(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -43,7 +48,9 @@ def json_of(fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _value(name: str, text: str) -> object:
-    if not text and name in _TIME:
+    if name in _IDS:
+        return text.split()
+    if not text and (name in _TIME or name in _WHOLE or name in _REAL):
         return None
     try:
         if name in _WHOLE:
@@ -55,6 +62,14 @@ def _value(name: str, text: str) -> object:
     except ValueError:
         pass  # written by somebody else: shown as it is
     return text
+
+
+def time_of(fields: Mapping[str, str], name: str) -> int:
+    """The stored time of this name in milliseconds; 0 for none, and for what is no time."""
+    try:
+        return read_time_ms(fields.get(name, ""))
+    except ValueError:
+        return 0
 
 
 # -- the fleet at a glance -------------------------------------------------------------------------------------------

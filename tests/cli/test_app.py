@@ -28,7 +28,7 @@ def test_the_overview_lists_every_command_with_what_it_does(healthmon: Command) 
         assert said.code == 0
         for commands in COMMANDS.values():
             for name, says in commands.items():
-                assert f"  {name:<10}  {says}" in said.lines
+                assert f"  {name:<13}  {says}" in said.lines
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -14,51 +14,9 @@ import pytest
 
 from healthmon.store.acl import Role, setuser
 from healthmon.store.runtime_folder import remove_url, write_url
-from tests.cli.conftest import ROOT, Command
+from tests.cli.conftest import QUICK, ROOT, Command, Start, wait
 from tests.cli.fleet import Fleet
 from tests.servers import FreshServer
-from tests.waiting import eventually
-
-QUICK = {
-    "HEALTH_HEARTBEAT_TIMEOUT": "0.5",
-    "HEALTH_DEGRADED_THRESHOLD": "1",
-    "HEALTH_DEAD_THRESHOLD": "1.5",
-}
-Start = Callable[..., None]
-
-
-@pytest.fixture
-def start(at: str, fleet: Fleet, tmp_path: Path) -> Iterator[Start]:
-    """Starts replicas as real processes; returns when one leads and all are seen."""
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def started(*names: str, **environment: str) -> None:
-        for name in names:
-            words = [sys.executable, "-m", "healthmon", "monitor", "--replica-id", name]
-            with (tmp_path / f"{name}.log").open("w") as log:
-                environment = {**os.environ, **QUICK, **environment}
-                processes.append(subprocess.Popen(words, stderr=log, cwd=ROOT, env=environment))
-
-        def ready() -> bool:
-            seen = fleet.do("ZCARD", fleet.keys.monitors)
-            return bool(fleet.do("GET", fleet.keys.leader)) and seen == len(names)
-
-        wait(ready)
-
-    yield started
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.wait(10)
-
-
-def wait(check: Callable[[], object]) -> None:
-    """Until a check that makes connections of its own holds."""
-
-    async def holds() -> object:
-        return await anyio.to_thread.run_sync(check)
-
-    anyio.run(eventually, holds, 15.0)
 
 
 def state(healthmon: Command, component: str) -> str:
@@ -92,7 +50,8 @@ def test_without_a_leader_a_command_that_needs_one_ends_with_6_and_leaves_nothin
 ) -> None:
     fleet.beat("api-1")
     fleet.store(led=False)
-    for words in (("step-down",), ("forget", "api-1", "--yes")):
+    named = [(cmd, "api-1") for cmd in ("hold", "resume", "restart", "revive", "reset-breaker")]
+    for words in (("step-down",), ("forget", "api-1", "--yes"), ("resume", "--mass-failure"), *named):
         said = healthmon(*words)
         assert (said.code, said.out) == (6, "")
         assert "nobody leads" in said.err

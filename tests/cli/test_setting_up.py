@@ -13,6 +13,7 @@ import pytest
 
 from healthmon.core.heartbeat import Heartbeat
 from healthmon.settings import Settings
+from healthmon.store.acl import Role
 from healthmon.store.codec import decode_heartbeats
 from healthmon.store.keys import STATES, Keys, rows_of
 from tests.cli.conftest import Command
@@ -42,7 +43,7 @@ def test_the_defaults_are_a_file_that_may_be_named_in_health_config(
     text = healthmon("config", "--defaults").out
     said = tomllib.loads(text)
     assert said["dead_threshold"] == 180
-    assert said.keys() == Settings.model_fields.keys() - {"config", "replica_id"}
+    assert said.keys() == Settings.model_fields.keys() - {"config", "replica_id", "webhook_secret"}
     (tmp_path / "healthmon.toml").write_text(text.replace("dead_threshold = 180", "dead_threshold = 190"))
     monkeypatch.setenv("HEALTH_CONFIG", str(tmp_path / "healthmon.toml"))
     rows = {row["id"]: row for row in json.loads(healthmon("config", "-o", "json").out)}
@@ -90,7 +91,7 @@ def test_acl_prints_one_line_for_redis_cli_per_role(healthmon: Command, prefix: 
     said = healthmon("acl", "--prefix", prefix)
     assert said.code == 0
     assert [shlex.split(line)[:4] for line in said.lines] == [
-        ["redis-cli", "ACL", "SETUSER", f"{prefix}-{role}"] for role in ("monitor", "component", "reader", "operator")
+        ["redis-cli", "ACL", "SETUSER", f"{prefix}-{role.value}"] for role in Role
     ]
     (one,) = healthmon("acl", "--role", "component", "--user", "sensors").lines
     assert shlex.split(one)[3:6] == ["sensors", "reset", "on"]
@@ -121,7 +122,7 @@ def test_doctor_finds_a_fleet_in_order(healthmon: Command, fleet: Fleet) -> None
     assert found.pop("persistence") == "warning"  # the server of the tests saves nothing
     assert found.pop("eviction") in ("ok", "warning")
     assert set(found.values()) == {"ok"}, found
-    assert "user default may act as monitor, component, reader, operator" in said.out
+    assert "user default may act as monitor, component, agent, reader, operator" in said.out
 
 
 def test_doctor_ends_with_1_on_any_problem_and_names_the_fix(healthmon: Command, fleet: Fleet) -> None:
