@@ -138,8 +138,8 @@ def _start(command: list[str], output: int) -> int:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(output, 1)
             os.dup2(output, 2)
-            for number in (signal.SIGPIPE, signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
+            for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)  # what Python, or who started us, ignores is not for commands
             _linux_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             os.execvp(command[0], command)  # noqa: S606  # no shell is what is promised
         except OSError as error:

@@ -60,6 +60,11 @@ async def test_a_command_gets_its_words_as_they_are_and_learns_what_it_restarts_
     }
 
 
+async def test_a_command_ignores_no_signal_that_it_does_not_ignore_itself() -> None:
+    outcome = await run("sh", "-c", "grep SigIgn /proc/self/status; exit 1")
+    assert outcome.detail == f"exit code 1: SigIgn: {0:016x}"
+
+
 async def test_a_failure_is_told_with_the_code_and_the_last_line_first() -> None:
     source = "import sys; print('one'); print('two\\x1b[31m', flush=True); sys.exit('port 8080 is in use')"
     assert await run(*python(source)) == Outcome(

@@ -30,7 +30,8 @@ ROOT = Path(__file__).parent.parent.parent
 async def outcome_of(handler: Any, timeout_s: float = 5.0) -> Outcome:
     handlers = Handlers()
     handlers.register(handler)
-    return await handlers.run(attempt(timeout_s=timeout_s))
+    with anyio.fail_after(20):
+        return await handlers.run(attempt(timeout_s=timeout_s))
 
 
 async def well(component_id: str) -> bool:
@@ -106,6 +107,16 @@ async def test_the_handler_of_one_component_comes_before_that_of_all() -> None:
     handlers.remove("nobody")
     assert handlers.announced() == ["a", "b"]
     assert (await handlers.run(attempt("c"))).detail == "this process has no restart handler for it any more"
+
+
+async def test_a_table_of_handlers_that_its_owner_changes_is_followed() -> None:
+    table: dict[str, Any] = {}
+    handlers = Handlers(table)
+    table["a"] = well
+    assert handlers.announced() == ["a"]
+    assert (await handlers.run(attempt("a"))).ok
+    del table["a"]
+    assert not handlers.serves("a")
 
 
 def test_what_cannot_be_called_is_refused() -> None:

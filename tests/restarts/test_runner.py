@@ -203,6 +203,16 @@ async def test_no_more_than_so_many_run_at_once_and_the_others_have_their_turn(u
     assert gated.most == 3
 
 
+async def test_an_order_that_is_taken_after_its_deadline_is_not_carried_out(
+    url: str, claims: Claims, tmp_path: Path
+) -> None:
+    await claims.claim("a", method="exec", command=["touch", str(tmp_path / "done")], within_s=-1)
+    async with running(url, claims.keys):
+        told = await claims.outcome("a")
+    assert (told["ok"], told["detail"]) == ("0", "it was taken too late: its deadline had come")
+    assert not (tmp_path / "done").exists()
+
+
 async def test_two_runners_of_one_name_carry_out_an_order_once(url: str, claims: Claims, tmp_path: Path) -> None:
     async with running(url, claims.keys), running(url, claims.keys):
         for n in range(5):

@@ -92,7 +92,8 @@ def receiver(receivers: Callable[[], Receiver]) -> Receiver:
 
 
 async def post(url: str, secret: str = "", timeout_s: float = 10.0) -> Outcome:
-    return await Webhook(secret).run(attempt(url=url, timeout_s=timeout_s))
+    with anyio.fail_after(20):
+        return await Webhook(secret).run(attempt(url=url, timeout_s=timeout_s))
 
 
 async def test_the_receiver_learns_what_to_restart_and_can_tell_who_asks(receiver: Receiver) -> None:
