@@ -38,6 +38,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "beat": "send a heartbeat, once or every few seconds",
     },
     "Operate": {
+        "apply": "make the fleet what a file says",
         "restart": "restart components now",
         "revive": "another chance for components that gave up",
         "hold": "no automatic restarts of components until resume",

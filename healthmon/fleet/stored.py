@@ -1,0 +1,47 @@
+"""What is stored of the components that a fleet file is compared with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from healthmon.fleet.difference import Stored
+from healthmon.store.calls import Client, call
+from healthmon.store.codec import text_map
+from healthmon.store.keys import Keys
+from healthmon.store.reading import call_many
+
+# So many records are asked for in one trip: two fields each.
+_CHUNK: Final = 1000
+
+
+async def stored_components(client: Client, keys: Keys, ids: Iterable[str]) -> dict[str, Stored]:
+    """What is stored of these and of all others that are known. Raises StoreUnavailable, NotPermitted.
+
+    Those of `ids` are asked for also where the index of components has none: it is written a second later.
+    """
+    indexed = await call(client, "ZRANGE", keys.components, 0, -1)
+    wanted = list(dict.fromkeys([*ids, *(one.decode() for one in indexed)]))
+    found: dict[str, Stored] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        replies = await call_many(client, [("HMGET", keys.component(one), *_FIELDS) for one in chunk])
+        for one, values in zip(chunk, replies, strict=True):
+            said = text_map({name: value for name, value in zip(_RAW, values, strict=True) if value is not None})
+            if "rev" in said:
+                found[one] = Stored(_object(said.get("policy")), bool(_object(said.get("memory")).get("declared")))
+    return found
+
+
+_FIELDS: Final = ("rev", "policy", "memory")
+_RAW: Final = tuple(name.encode() for name in _FIELDS)
+
+
+def _object(text: str | None) -> Mapping[str, Any]:
+    """A stored JSON object; nothing where a foreign hand wrote something else."""
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
