@@ -75,10 +75,16 @@ def next_turn_ms(component: Component) -> int:
 
 
 def _from_open(component: Component, now_ms: int) -> Turn | None:
-    breaker = component.breaker
-    if breaker.by != PROBE and component.good_words > breaker.words_base:
-        # That heartbeat is the first of the successes: the bases stay where they were.
-        half = replace(breaker, state=CircuitState.HALF_OPEN.value, generation=breaker.generation + 1, at_ms=now_ms)
+    breaker, failures = component.breaker, component.failures
+    if _hears(component) and component.good_words > breaker.words_base:
+        # That heartbeat is the first of the successes, and what failed after it is of the trial already.
+        half = replace(
+            breaker,
+            state=CircuitState.HALF_OPEN.value,
+            generation=breaker.generation + 1,
+            at_ms=now_ms,
+            failures_base=failures.total - failures.words - failures.recorded,
+        )
         return Turn(half, "heard ok again: half open")
     ours = component.probes.generation == breaker.generation
     if now_ms < breaker.until_ms and not (ours and component.probes.good):
@@ -93,7 +99,7 @@ def _from_half_open(component: Component, now_ms: int) -> Turn | None:
     ours = probes.generation == breaker.generation
     if (ours and probes.failed) or component.failures.total > breaker.failures_base:
         return _open(component, now_ms, breaker.reopened + 1, f"failed while half open{_last(component)}")
-    words = component.good_words - breaker.words_base if breaker.by != PROBE else 0
+    words = component.good_words - breaker.words_base if _hears(component) else 0
     successes = (probes.good if ours else 0) + words
     if successes >= wanted:
         return closed(component, now_ms, f"{successes} successes in a row")
@@ -107,7 +113,14 @@ def _permit_ms(component: Component) -> int:
     probe = component.limits.probe
     if probe is None:
         return NEVER_MS
-    return max(component.breaker.at_ms, component.probes.at_ms) + probe.timeout_ms + PERMIT_SLACK_MS
+    breaker, probes = component.breaker, component.probes
+    tried_ms = probes.at_ms if probes.generation == breaker.generation else 0
+    return max(breaker.at_ms, tried_ms) + probe.timeout_ms + PERMIT_SLACK_MS
+
+
+def _hears(component: Component) -> bool:
+    """Whether heartbeats can answer what opened it; once it is probed no more, nothing else could."""
+    return component.breaker.by != PROBE or component.limits.probe is None
 
 
 def _open(component: Component, now_ms: int, reopened: int, why: str) -> Turn:

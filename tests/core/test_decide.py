@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from healthmon.core.component import HealthState
-from healthmon.core.decide import NEVER_MS, decide, look_at_ms, make_room, shown_score
+from healthmon.core.decide import decide, look_at_ms, make_room, shown_score
 from healthmon.core.event import Event, EventType
-from healthmon.core.policy import Defaults
+from healthmon.core.policy import NEVER_MS, Defaults
 from healthmon.core.rules import Moment
 from healthmon.core.score import SILENT_SCORES
 from tests.core.shard import START_MS, Shard, flat, lead
