@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import anyio.to_thread
 
+from healthmon.agent.dependencies import DependencyWatch, Told
 from healthmon.agent.goodbye import last_words, told
 from healthmon.agent.identity import client_settings
 from healthmon.agent.jobs import Job
@@ -84,6 +85,8 @@ class HeartbeatHelper:
         self._ended = False
         self._sender = self._find_sender()
         self._changing = threading.Lock()
+        self._told_of_dependencies: Told | None = None
+        self._watch: DependencyWatch | None = None
 
     # -- asyncio -------------------------------------------------------------------------------------------------------
 
@@ -153,6 +156,16 @@ class HeartbeatHelper:
         """
         return Job(self.send, name)
 
+    def on_dependency(self, callback: Told) -> Told:
+        """Have `callback` called whenever something that the component depends on goes down or comes back.
+
+        It is given a DependencyChange, within about a second of the monitor's verdict; at once after a start when
+        something is down then. In asyncio it is called in the loop and may be async. Call this before the start; it can
+        be used as a decorator. What it raises is logged.
+        """
+        self._told_of_dependencies = callback
+        return callback
+
     def stop_thread(self) -> None:
         """`stop`, for code without an event loop. Blocks up to 1 s."""
         self._stop_in_thread(sys.exc_info()[1])
@@ -186,6 +199,7 @@ class HeartbeatHelper:
                 session.watch(None if loop is None else LoopLag(loop))
                 session.tick()
                 self._sender.attach(session, self._settings.interval)
+                self._watch_dependencies(loop)
 
     async def _stop(self, error: BaseException | None) -> None:
         session = self._leave(error)
@@ -202,10 +216,20 @@ class HeartbeatHelper:
             return None
         with self._changing:
             session, self._session, self._ended = self._session, None, True
+            watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.stop()
         if session is not None:
             status, msg = last_words(error)
             self._sender.leave(session, Said(status=status, msg=msg))
         return session
+
+    def _watch_dependencies(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        told, settings = self._told_of_dependencies, self._settings
+        if told is not None and settings is not None and self._watch is None:
+            component_id = str(settings.component_id)
+            self._watch = DependencyWatch(settings.redis_url, settings.prefix, component_id, told)
+            self._watch.start(loop)
 
     def _new_session(self) -> Session:
         return Session(
@@ -220,7 +244,7 @@ class HeartbeatHelper:
     def _begin_in_child(self) -> None:
         """The session, the sender, the incarnation, and a lock that another thread may have held are the parent's."""
         self._pid, self._incarnation = os.getpid(), None
-        self._session, self._changing = None, threading.Lock()
+        self._session, self._changing, self._watch = None, threading.Lock(), None
         self._sender = self._find_sender()
 
     def _find_sender(self) -> Sender | None:

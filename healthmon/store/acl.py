@@ -74,7 +74,8 @@ def grant_of(role: Role, prefix: str) -> Grant:
             commands = (*_CONNECTION, *_SELF, *_READING, *_SCRIPTS, *_WATCHING)
             return Grant(commands, both=(everything,), channels=(Keys(prefix).alerts, f"{any_shard}:*"))
         case Role.COMPONENT:
-            return Grant((*_CONNECTION, "hmget", "xadd"), read=(meta,), write=(heartbeats,))
+            components = Keys(prefix).component("*").replace("{0}", "{*}")  # which dependencies are down
+            return Grant((*_CONNECTION, "hmget", "xadd"), read=(meta, components), write=(heartbeats,))
         case Role.AGENT:
             commands = (*_CONNECTION, "hmget", "xadd", *_TAKING)
             components = Keys(prefix).component("*").replace("{0}", "{*}")

@@ -219,6 +219,7 @@ def healing_fields(component: Component) -> dict[str, str]:
         "restart_deadline": rfc3339(restart.deadline_ms) if restart.rev else "",
         "self_recoveries": str(restart.by_itself),
         "depends_on": " ".join(component.policy.depends_on),
+        "dependencies_down": " ".join(component.down),
         "held": component.held,
         "flapping": rfc3339(component.flapping),
         "failure": _as_json(dict(component.failure)) if component.failure else "",
