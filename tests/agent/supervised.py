@@ -221,3 +221,8 @@ def starting(folder: Path, url: str) -> Iterator[Start]:
 async def gone(*pids: int, within_s: float = 5.0) -> None:
     """Returns when there is no such process any more."""
     await eventually(lambda: not [pid for pid in pids if is_alive(pid)], within_s)
+
+
+def beside(*words: str, **more: Any) -> subprocess.Popen[bytes]:
+    """Another process, of the test's own."""
+    return subprocess.Popen(words, **more)
