@@ -7,10 +7,7 @@ import hmac
 import json
 import logging
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from time import monotonic, time
 
 import anyio
@@ -20,75 +17,10 @@ from anyio.abc import ByteStream, SocketAttribute
 from healthmon.restarts.attempt import Outcome
 from healthmon.restarts.webhook import ANSWER_MAX, Webhook
 from tests.restarts.programs import attempt
+from tests.restarts.receiver import Receiver
 
 pytestmark = pytest.mark.anyio
 SECRET = "between us"
-
-
-@dataclass
-class Receiver:
-    """A server that notes what it is sent, and answers as it is told: status, headers, body by path."""
-
-    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
-    calls: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
-    url: str = ""
-    released: threading.Event = field(default_factory=threading.Event)
-
-    def serve(self) -> ThreadingHTTPServer:
-        receiver = self
-
-        class Answering(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.calls.append((self.command, self.path, dict(self.headers), body))
-                status, headers, said = receiver.answers.get(self.path, (200, {}, b""))
-                if self.path == "/hang":
-                    receiver.released.wait(20)
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                try:
-                    self.wfile.write(said)
-                    while self.path == "/endless" and not receiver.released.is_set():
-                        self.wfile.write(b"x" * 100_000)
-                except OSError:
-                    pass
-
-            do_GET = do_POST  # noqa: N815  # named so by the base class
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # named so by the base class
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-        self.url = f"http://127.0.0.1:{server.server_port}"
-        return server
-
-
-@pytest.fixture
-def receivers() -> Iterator[Callable[[], Receiver]]:
-    """Makes receivers, each a server of its own."""
-    made: list[tuple[Receiver, ThreadingHTTPServer, threading.Thread]] = []
-
-    def make() -> Receiver:
-        receiver = Receiver()
-        server = receiver.serve()
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        made.append((receiver, server, thread))
-        return receiver
-
-    yield make
-    for receiver, server, thread in made:
-        receiver.released.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.fixture
-def receiver(receivers: Callable[[], Receiver]) -> Receiver:
-    return receivers()
 
 
 async def post(url: str, secret: str = "", timeout_s: float = 10.0) -> Outcome:
