@@ -194,8 +194,9 @@ class Component:
     @property
     def proof_ms(self) -> int:
         """The moment from which silence is measured: the last proof of life, or the end of the time given to start."""
-        begun_ms = (self.watch_ms or self.born_ms) + self.limits.startup_ms
-        return max(self.heard_ms, begun_ms) if self.watch_ms else self.heard_ms or begun_ms
+        if self.heard_ms > self.watch_ms:
+            return self.heard_ms
+        return (self.watch_ms or self.born_ms) + self.limits.startup_ms
 
     @property
     def heard_ms(self) -> int:

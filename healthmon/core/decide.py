@@ -12,7 +12,16 @@ from healthmon.core.draft import Draft
 from healthmon.core.event import Event, EventType
 from healthmon.core.flapping import WITHIN_MS, change_in, held_until_ms, next_change_ms, turns_within
 from healthmon.core.policy import NEVER_MS
-from healthmon.core.rules import UNTAKEN, Moment, Verdict, dead_at_ms, judge, report_until_ms, started_until_ms
+from healthmon.core.rules import (
+    UNTAKEN,
+    Moment,
+    Verdict,
+    dead_at_ms,
+    is_awaited,
+    judge,
+    report_until_ms,
+    started_until_ms,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,7 +163,7 @@ def look_at_ms(component: Component, moment: Moment, defaults: Defaults) -> int:
 
 
 def _silence_ms(component: Component, moment: Moment) -> int:
-    if component.silence_rests:
+    if component.silence_rests or is_awaited(component):
         return NEVER_MS
     limits, stage = component.limits, WORSE[component.state]
     if stage == 3:
@@ -162,7 +171,8 @@ def _silence_ms(component: Component, moment: Moment) -> int:
     if stage == 2:
         return max(dead_at_ms(component, moment), moment.now_ms + 1)
     next_ms = (limits.timeout_ms, limits.degraded_ms)[stage]
-    return max(moment.blindness.deadline_ms(component.proof_ms, next_ms), moment.now_ms + 1)
+    next_ms = moment.blindness.deadline_ms(component.proof_ms, next_ms)
+    return max(next_ms, held_until_ms(component), moment.now_ms + 1)
 
 
 def _restart_ms(component: Component, moment: Moment) -> int:

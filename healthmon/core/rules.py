@@ -69,7 +69,7 @@ def gave_up(component: Component, _: Moment) -> Verdict | None:
 def restarting(component: Component, moment: Moment) -> Verdict | None:
     """Until the report, the deadline, or evidence of a new incarnation."""
     attempts = component.restart
-    if component.state is not HealthState.RESTARTING or _is_anew(component, component.since_ms):
+    if component.state is not HealthState.RESTARTING or not is_awaited(component):
         return None
     if moment.now_ms < report_until_ms(component):
         return Verdict(HealthState.RESTARTING, component.rule, component.reason)
@@ -84,7 +84,7 @@ def restarting(component: Component, moment: Moment) -> Verdict | None:
 def started(component: Component, moment: Moment) -> Verdict | None:
     """A restart reported success: it must be heard from within startup_timeout."""
     attempts, limits = component.restart, component.limits
-    if not attempts.awaiting_ms or _is_anew(component, attempts.awaiting_ms):
+    if not attempts.awaiting_ms or not is_awaited(component):
         return None
     what = f"restart {attempts.done} of {limits.restart.max_retries}"
     if moment.now_ms < started_until_ms(component, moment):
@@ -269,6 +269,14 @@ def came_back(component: Component, after_ms: int) -> bool:
     return max(heard_ms, component.probes.ok_ms) > after_ms
 
 
+def is_awaited(component: Component) -> bool:
+    """Whether a restart alone decides: its report is waited for, or the first heartbeat after it."""
+    attempts = component.restart
+    if component.state is HealthState.RESTARTING:
+        return not _is_anew(component, component.since_ms)
+    return bool(attempts.awaiting_ms) and not _is_anew(component, attempts.awaiting_ms)
+
+
 def _is_anew(component: Component, after_ms: int) -> bool:
     """Whether a restarted one was heard from as another one than before.
 
@@ -306,11 +314,16 @@ def silence_ends_ms(component: Component, moment: Moment) -> int:
 def dead_at_ms(component: Component, moment: Moment) -> int:
     """When silence may make it dead: no brake holds it, and a probed one was probed once more."""
     at_ms, probes, probe = silence_ends_ms(component, moment), component.probes, component.limits.probe
-    if probe is not None and probes.at_ms < at_ms:
-        return at_ms + 2 * probe.timeout_ms + REPORT_SLACK_MS  # nobody can probe it: silence alone must do
-    # Refused, while we do get through to others: it is really gone.
-    proven = probe is not None and probes.outcome == REFUSED and moment.probed_ok_ms >= probes.at_ms - probe.every_ms
-    return at_ms + BRAKE_MS_MAX if moment.braked and not proven else at_ms
+    braked_ms = at_ms + BRAKE_MS_MAX if moment.braked and not is_refused(component, moment.probed_ok_ms) else at_ms
+    if probe is not None and probes.at_ms < at_ms:  # where nobody can probe it, silence alone must do
+        return max(at_ms + 2 * probe.timeout_ms + REPORT_SLACK_MS, braked_ms)
+    return braked_ms
+
+
+def is_refused(component: Component, probed_ok_ms: int) -> bool:
+    """Whether its last probe was refused while we did get through to others: it is really gone."""
+    probe, probes = component.limits.probe, component.probes
+    return probe is not None and probes.outcome == REFUSED and probed_ok_ms >= probes.at_ms - probe.every_ms
 
 
 def _recovered(component: Component) -> str:
