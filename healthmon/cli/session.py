@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio
 
 from healthmon.cli.output import tell
+from healthmon.core.guard import Brake
 from healthmon.core.score import DEFAULT_ROWS
 from healthmon.errors import NoLeader, NoSuchComponent
 from healthmon.settings import Settings, load_settings, masked_url
-from healthmon.store.calls import open_raw
+from healthmon.store.calls import call, open_raw
 from healthmon.store.cluster import ClusterReader, Watch
 from healthmon.store.event_log import EventLog
 from healthmon.store.keys import Keys
@@ -70,6 +71,11 @@ class Session:
         if lease is None:
             raise NoLeader(f"nobody leads, {otherwise}: `healthmon cluster` shows the replicas")
         return lease
+
+    async def brake(self) -> Brake:
+        """The brake on mass failure as it is committed."""
+        since = await call(self.client, "HGET", self.keys.guard, "mass_since_ms")
+        return Brake(int(since) if since and since.isdigit() else 0)
 
 
 def run(command: Callable[..., Awaitable[T]], *arguments: object) -> T:

@@ -14,7 +14,8 @@ from healthmon.errors import HealthmonError, Refused
 from healthmon.run import defaults_of
 from healthmon.store.codec import read_component, read_event
 from healthmon.views.terminal import Cell
-from healthmon.views.why import Known, explain, why_json, why_lines
+from healthmon.views.why import Known, explain
+from healthmon.views.why_told import why_json, why_lines
 
 if TYPE_CHECKING:
     from healthmon.core.component import Component
@@ -39,7 +40,7 @@ async def _why(component_id: str, form: Form, where: Where) -> None:
         watch = await here.cluster.watch()
         answer = explain(await _known(here, record, watch))
         if is_for_people(form):
-            say(_lines(terminal(), answer))
+            say(_lines(terminal(), answer, wide=form is Form.WIDE))
         else:
             say_one(form, why_json(answer))
         tell_age(watch)
@@ -50,15 +51,19 @@ async def _known(here: Session, record: Record, watch: Watch) -> Known:
     component = _component(record, defaults)
     heard_ms = (await here.reader.heard_ms([component.id]))[0]
     component.last_heartbeat_ms = max(component.last_heartbeat_ms, heard_ms)
+    needed = component.policy.depends_on
+    states = await here.reader.records(needed)
     history = [read_event(entry.id, entry.fields) for entry in await here.reader.history(component.id, _HISTORY)]
     return Known(
         component,
         watch.now_ms,
         history=[event for event in history if event is not None],
-        blindness=await here.reader.blindness(component.proof_ms if component.last_heartbeat_ms else component.born_ms),
+        blindness=await here.reader.blindness(component.proof_ms if component.heard_ms else component.born_ms),
         lease=watch.lease,
         defaults=defaults,
         refused=await here.reader.refusal_of(component.id) if component.refused_heartbeats else {},
+        dependencies={one: said.get("state", "") for one, said in zip(needed, states, strict=True)},
+        brake=await here.brake(),
     )
 
 
@@ -89,7 +94,7 @@ def _component(record: Record, defaults: Defaults) -> Component:
         ) from None
 
 
-def _lines(screen: Terminal, answer: Why) -> list[str]:
-    (_, sentence), *rest = why_lines(answer)
+def _lines(screen: Terminal, answer: Why, *, wide: bool) -> list[str]:
+    (_, sentence), *rest = why_lines(answer, wide=wide)
     look = screen.mark(answer.state)
     return [f"{screen.paint(Cell(look.text, look.tone, look.weight))} {screen.plain(sentence)}", *screen.labelled(rest)]

@@ -1,26 +1,27 @@
 """Why a component is in its state: the evidence, what came before, what comes next, who decided.
 
-Pure: a record, what is known around it, and now as an argument. The page and the command line say the same sentences.
+Pure: a record, what is known around it, and now as an argument. The page and the command line say the same sentences,
+those of `healthmon.views.why_told`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from healthmon.core.alert import rfc3339
 from healthmon.core.blindness import Blindness
 from healthmon.core.component import WORSE, Component, HealthState, Status
 from healthmon.core.event import Event, EventType
+from healthmon.core.guard import Brake
 from healthmon.core.policy import Defaults
-from healthmon.core.rules import SILENCE_STAGES
+from healthmon.core.rules import BRAKE_MS_MAX, SILENCE_STAGES
 from healthmon.core.score import CRITICAL_SCORE, WARN_SCORE
-from healthmon.views.states import word_of
-from healthmon.views.words import ago, duration, moment, plural, printable, seconds
+from healthmon.views.checks import BreakerView, ProbeView, breaker_of, probe_of
+from healthmon.views.schedule import Schedule, schedule_of
+from healthmon.views.words import ago, figures, plural, printable, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import tzinfo
 
     from healthmon.core.lease import Lease
 
@@ -28,11 +29,16 @@ if TYPE_CHECKING:
 BEFORE_MAX: Final = 3
 # Refused entries are told as what goes on now when the latest is younger than this many heartbeat_timeouts.
 REFUSED_TIMEOUTS: Final = 2
+# Of a heartbeat with many metrics of its own the first are told; `show` has all.
+METRICS_MAX: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known around a record. `history`: its events, the newest first. `refused`: the latest refused entry."""
+    """What is known around a record. `history`: its events, the newest first. `refused`: the latest refused entry.
+
+    `dependencies`: what it depends on, each with its state, "" where there is no such component.
+    """
 
     component: Component
     now_ms: int
@@ -41,6 +47,8 @@ class Known:
     lease: Lease | None = None
     defaults: Defaults = field(default_factory=Defaults)
     refused: Mapping[str, str] = field(default_factory=dict)
+    dependencies: Mapping[str, str] = field(default_factory=dict)
+    brake: Brake = field(default_factory=Brake)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +71,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The whole explanation as values; `why_lines` says it to people, `why_json` to programs."""
+    """The whole explanation as values; `why_lines` says it to people, `why_json` to programs.
 
+    `component` is the record that it explains. `braked_ms`: since when a mass failure holds deaths and restarts.
+    """
+
+    component: Component
     id: str
     state: str
     since_ms: int
@@ -81,13 +93,19 @@ class Why:
     rev: int
     led: bool
     refused: str
+    schedule: Schedule | None
+    breaker: BreakerView
+    probe: ProbeView | None
+    dependencies: Mapping[str, str]
+    braked_ms: int
 
 
 def explain(known: Known) -> Why:
     """The explanation that follows from what is known."""
     component, now_ms = known.component, known.now_ms
-    proof_ms = component.proof_ms if component.last_heartbeat_ms else component.born_ms
+    proof_ms = component.proof_ms if component.heard_ms else component.born_ms
     return Why(
+        component=component,
         id=component.id,
         state=component.state.value,
         since_ms=component.since_ms,
@@ -104,6 +122,11 @@ def explain(known: Known) -> Why:
         rev=component.rev,
         led=known.lease is not None,
         refused=_refused(known),
+        schedule=schedule_of(component, known.dependencies, braked=known.brake.on),
+        breaker=breaker_of(component),
+        probe=probe_of(component),
+        dependencies=known.dependencies,
+        braked_ms=known.brake.since_ms,
     )
 
 
@@ -122,7 +145,7 @@ def _because(component: Component) -> str:
             return f"{reason}, score {component.score:.2f} ({bound})"
         case "own_words":
             return f"{reason}, in its own heartbeat"
-    if component.silence_rests or component.rule == "starting" or not component.last_heartbeat_ms:
+    if component.state is not HealthState.HEALTHY or not component.last_heartbeat_ms:
         return reason
     paced = component.policy.interval_ms or component.interval_ms
     pace = f"one is due every {seconds(paced)}, " if paced else ""
@@ -136,7 +159,9 @@ def _last(component: Component) -> str:
     words = [f"status={component.status.value}"]
     if component.msg:
         words.append(f'msg="{printable(component.msg)}"')
-    words += [f"{name}={component.metrics[name]:g}" for name in component.limits.rows if name in component.metrics]
+    ranks = {name: rank for rank, name in enumerate(component.limits.rows)}
+    names = sorted(component.metrics, key=lambda name: ranks.get(name, len(ranks)))  # those that are judged come first
+    words += [figures({name: component.metrics[name] for name in names}, METRICS_MAX)] if names else []
     if component.host:
         words.append(f"from {printable(component.host)}")
     if component.pid:
@@ -193,11 +218,22 @@ def _decided_by(known: Known) -> str:
 
 def _steps(known: Known) -> list[Step]:
     component = known.component
-    steps = [*_silence_steps(known), *_good_steps(component)]
+    awaited = component.restart.awaiting_ms
+    steps = _awaited_steps(known) if awaited else [*_silence_steps(known), *_good_steps(component)]
     ageing_ms = _forgotten_ms(component, known.defaults)
     if ageing_ms:
         steps.append(Step("", ageing_ms, "unless it is heard from"))
     return steps
+
+
+def _awaited_steps(known: Known) -> list[Step]:
+    """After a restart: it is heard from in time, or the attempt has failed."""
+    component = known.component
+    late_ms = known.blindness.deadline_ms(component.restart.awaiting_ms, component.limits.startup_ms)
+    return [
+        Step(HealthState.DEAD.value, late_ms, "if it is not heard from"),
+        Step(HealthState.HEALTHY.value, 0, "at its first heartbeat"),
+    ]
 
 
 def _silence_steps(known: Known) -> list[Step]:
@@ -210,26 +246,39 @@ def _silence_steps(known: Known) -> list[Step]:
     for stage in range(WORSE[component.state], len(bounds)):
         target = SILENCE_STAGES[stage + 1]
         at_ms = known.blindness.deadline_ms(component.proof_ms, bounds[stage])
-        steps.append(Step(target.value if target else "", at_ms, "if no heartbeat comes"))
+        if target is HealthState.DEAD and known.brake.on:
+            at_ms += BRAKE_MS_MAX
+        probed = " and its last probe fails" if target is HealthState.DEAD and limits.probe else ""
+        steps.append(Step(target.value if target else "", at_ms, f"if no heartbeat comes{probed}"))
     return steps
 
 
 def _good_steps(component: Component) -> list[Step]:
     """How it gets well again."""
     healthy = HealthState.HEALTHY.value
-    if component.state is HealthState.HEALTHY:
+    if component.state in (HealthState.HEALTHY, HealthState.RESTARTING):
         return []
     if component.status is Status.STARTING and component.rule == "starting":
         late_ms = component.starting_ms + component.limits.startup_ms
         return [Step(healthy, 0, "when it says ok"), Step("degraded", late_ms, "if it still says starting")]
-    if component.rule == "score":
-        missing = max(1, component.limits.recovery_heartbeats - component.good_streak)
-        return [Step(healthy, 0, f"after {plural(missing, 'more good heartbeat')}")]
-    if component.rule == "own_words":
-        return [Step(healthy, 0, "when it says ok")]
-    if component.rule == "crash_loop":
-        return [Step(healthy, 0, f"when it stays up: restarts count for {seconds(component.limits.reset_after_ms)}")]
-    return [Step(healthy, 0, "at its next heartbeat")]
+    return [Step(healthy, 0, _cure(component))]
+
+
+def _cure(component: Component) -> str:
+    """What the rule that holds it down waits for."""
+    match component.rule:
+        case "score":
+            missing = max(1, component.limits.recovery_heartbeats - component.good_streak)
+            return f"after {plural(missing, 'more good heartbeat')}"
+        case "own_words":
+            return "when it says ok"
+        case "crash_loop":
+            return f"when it stays up: restarts count for {seconds(component.limits.reset_after_ms)}"
+        case "breaker":
+            return "when its circuit breaker is closed"
+        case "probe":
+            return "at its next good probe"
+    return "at its next heartbeat" + (" or good probe" if component.limits.probe else "")
 
 
 def _forgotten_ms(component: Component, defaults: Defaults) -> int:
@@ -242,86 +291,3 @@ def _forgotten_ms(component: Component, defaults: Defaults) -> int:
             return component.since_ms + defaults.forget_after_ms
         case _:
             return 0
-
-
-# -- for people and for programs -------------------------------------------------------------------------------------
-
-
-def why_lines(why: Why, zone: tzinfo | None = None) -> list[tuple[str, str]]:
-    """The explanation as labelled sentences, the first without a label. `zone` None: times are local."""
-    now_ms = why.now_ms
-    since = f"since {moment(why.since_ms, now_ms, zone)} ({duration(now_ms - why.since_ms)})" if why.since_ms else ""
-    lines = [("", f"{why.id} is {word_of(why.state)} {since}".rstrip())]
-    lines.append(("because", f"{why.because}, blind time {seconds(why.blind_ms)}" if _silent(why) else why.because))
-    if why.refused:
-        lines.append(("but", why.refused))
-    heard = f"{moment(why.last_ms, now_ms, zone, exact=True)} ({ago(why.last_ms, now_ms)}) {why.last}"
-    lines.append(("last", heard if why.last_ms else "never heard from"))
-    if why.before:
-        lines.append(("before", _chain(why.before, now_ms, zone)))
-    lines.append(("next", _next(why, zone)))
-    lines.append(("decided", f"{why.decided_by or 'an earlier leader'}, epoch {why.epoch}, rev {why.rev}"))
-    return lines
-
-
-def why_json(why: Why) -> dict[str, Any]:
-    """The explanation for a program: RFC 3339 times, null where nothing is known."""
-    return {
-        "id": why.id,
-        "state": why.state,
-        "since": rfc3339(why.since_ms) or None,
-        "because": why.because,
-        "refused": why.refused or None,
-        "silent_ms": why.silent_ms,
-        "blind_ms": why.blind_ms,
-        "last_heartbeat": rfc3339(why.last_ms) or None,
-        "last": why.last or None,
-        "before": [
-            {"state": one.state, "from": rfc3339(one.from_ms) or None, "to": rfc3339(one.to_ms)} for one in why.before
-        ],
-        "next": [
-            {"state": one.state or None, "at": rfc3339(one.at_ms) or None, "condition": one.condition}
-            for one in why.steps
-        ],
-        "replica": why.decided_by or None,
-        "epoch": why.epoch,
-        "rev": why.rev,
-    }
-
-
-def _silent(why: Why) -> bool:
-    """Whether the reason is a silence, from which blind time was deducted."""
-    return why.because.startswith(("no heartbeat", "never heard from"))
-
-
-def _chain(before: Sequence[Before], now_ms: int, zone: tzinfo | None) -> str:
-    """`Unhealthy 14:29:32 ← Degraded 14:28:47 ← Healthy 2 d 4 h`: when each began, the oldest with its length."""
-    told = [f"{word_of(one.state)} {moment(one.from_ms, now_ms, zone)}" for one in before[:-1] if one.from_ms]
-    oldest = before[-1]
-    length = f" {duration(oldest.to_ms - oldest.from_ms)}" if oldest.from_ms else ""
-    return " ← ".join([*told, f"{word_of(oldest.state)}{length}"])
-
-
-def _next(why: Why, zone: tzinfo | None) -> str:
-    """The first thing that will happen, then the worst one, then how it gets well."""
-    downward = [step for step in why.steps if step.state and step.at_ms]
-    upward = [step for step in why.steps if step.state and not step.at_ms]
-    leaving = [step for step in why.steps if not step.state]
-    parts = []
-    if downward:
-        first, last = downward[0], downward[-1]
-        parts.append(_step(why, first, zone) + (f" {first.condition}" if first.at_ms >= why.now_ms else ""))
-        if last is not first:
-            parts.append(_step(why, last, zone))
-    if not downward and upward:
-        parts.append("nothing: it is waited for")
-    parts += [f"{word_of(step.state)} {step.condition}" for step in upward]
-    parts += [f"forgotten at {moment(step.at_ms, why.now_ms, zone)} {step.condition}" for step in leaving]
-    return "; ".join(parts) or "nothing"
-
-
-def _step(why: Why, step: Step, zone: tzinfo | None) -> str:
-    word, at = word_of(step.state), moment(step.at_ms, why.now_ms, zone)
-    if step.at_ms >= why.now_ms:
-        return f"{word} at {at}"
-    return f"{word} is due since {at}" if why.led else f"{word} is due since {at}, but nobody leads"

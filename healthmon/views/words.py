@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _SECOND: Final = 1000
 _MINUTE: Final = 60 * _SECOND
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
+# From here on a float has no fraction, nor all of the digits that an int would show.
+_EXACT: Final = 1e15
 # Above ten of a unit the next smaller one says nothing that anybody needs.
 _MANY: Final = 10
 
@@ -51,6 +56,28 @@ def moment(ms: int, now_ms: int, zone: tzinfo | None = None, *, exact: bool = Fa
     if at.date() == now.date():
         return time
     return f"{at.day} {at:%b} {time}" if at.year == now.year else f"{at:%Y-%m-%d} {time}"
+
+
+def when(ms: int, now_ms: int, zone: tzinfo | None = None, *, distance: bool = True) -> str:
+    """`14:31:07 (in 2 s)`, `14:30:58 (4 s ago)`; without `distance` the moment alone."""
+    at = moment(ms, now_ms, zone)
+    if not distance or not ms:
+        return at
+    return f"{at} (in {duration(ms - now_ms)})" if ms > now_ms else f"{at} ({ago(ms, now_ms)})"
+
+
+def figure(value: object) -> str:
+    """A number without a fraction that says nothing: `7`, `0.25`, `1500000`; anything else as it is."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return str(int(value))
+    return printable(str(value))
+
+
+def figures(values: Mapping[str, object], most: int = 0) -> str:
+    """`latency_ms=450 m.queue=3`; of more than `most` (0: no limit) only how many."""
+    told = [f"{printable(name)}={figure(value)}" for name, value in values.items()]
+    left_out = len(told) - most if most else 0
+    return " ".join([*told[:most], f"and {left_out} more"] if left_out > 0 else told)
 
 
 def plural(count: int, one: str, many: str = "") -> str:

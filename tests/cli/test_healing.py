@@ -151,6 +151,11 @@ def test_a_restart_that_fails_is_exit_code_1_with_what_comes_next_and_revive_tri
     supervised(agent, "bad", CRASHES, "--max-retries", "1", "--base-delay", "0.1")
     in_state(fleet, "bad", "permanently_failed")
     assert "⊘ Gave up" in healthmon("ls").out
+    why = {line.split()[0]: line for line in healthmon("why", "bad").lines}
+    assert why["⊘"].startswith("⊘ bad gave up at ")
+    assert "exited with code 3 after " in why["failure"]
+    assert why["output"].endswith("no model")
+    assert "1 of 1 used, by agent" in why["attempts"]
     said = healthmon("revive", "bad", "--wait", "20")
     assert said.code == 1
     assert said.lines[0].startswith("bad: Gave up → Restarting: restart 1 of 1 by agent, asked by ")
@@ -197,7 +202,9 @@ def test_what_cannot_be_restarted_is_refused_with_the_reason(healthmon: Command,
 def test_reset_breaker_closes_an_open_breaker(healthmon: Command, start: Start, fleet: Fleet) -> None:
     start("mon-a")
     registered(fleet, "api-1", heartbeat_timeout=60, degraded_threshold=90, dead_threshold=180)
+    in_state(fleet, "api-1", "unknown")
     fleet.do("XADD", fleet.keys.heartbeats, "*", "id", "api-1")
+    in_state(fleet, "api-1", "healthy")
     for n in range(5):
         report = ("cmd", "report", "kind", "failure", "id", "api-1", "detail", f"query {n} failed")
         fleet.do("XADD", fleet.keys.control, "*", *report)

@@ -7,9 +7,11 @@ from typing import Any
 from healthmon.core.blindness import Blindness
 from healthmon.core.component import Component, HealthState, Status
 from healthmon.core.event import Event, EventType
+from healthmon.core.guard import Brake
 from healthmon.core.lease import Lease
 from healthmon.core.policy import Defaults, Policy
-from healthmon.views.why import Known, explain, why_json, why_lines
+from healthmon.views.why import Known, explain
+from healthmon.views.why_told import why_json, why_lines
 
 NOW = 1_795_462_265_114  # 2026-11-23T19:31:05.114Z
 DEFAULTS = Defaults()
@@ -56,7 +58,7 @@ def known(one: Component, **more: Any) -> Known:
 def test_a_dead_component_is_explained_from_its_last_heartbeat_to_who_decided() -> None:
     assert why_lines(explain(known(dead(), history=DEAD_HISTORY)), UTC) == [
         ("", "j_prime is Dead since 19:31:02 (3 s)"),
-        ("because", "no heartbeat for 180.0 s (dead after 180 s), blind time 0 s"),
+        ("because", "no heartbeat for 180.0 s (dead after 180 s)"),
         ("last", "19:28:02.112 (3 m 3 s ago) status=ok from web-03 pid 4121"),
         ("before", "Unhealthy 19:29:32 ← Degraded 19:28:47 ← Healthy 2 d 4 h"),
         (
@@ -170,3 +172,63 @@ def test_json_has_rfc_3339_times_and_null_for_what_is_not_known() -> None:
     }
     assert value["refused"] is None
     assert value["next"][-1]["state"] is None
+
+
+def test_blind_time_is_told_only_where_there_was_any() -> None:
+    assert "blind" not in lines(known(dead()))["because"]
+    blind = Blindness()
+    blind.add(NOW - 100_000, NOW - 98_000)
+    assert lines(known(dead(), blindness=blind))["because"].endswith(", blind time 2 s")
+
+
+def test_metrics_that_nobody_judges_are_told_too_after_those_that_are() -> None:
+    one = replace(dead(), metrics={"queue": 7.0, "latency_ms": 12.5})
+    assert "status=ok latency_ms=12.5 queue=7 from web-03" in lines(known(one))["last"]
+    one.metrics = {f"m{n}": 1.0 for n in range(20)}
+    assert "m11=1 and 8 more from" in lines(known(one))["last"]
+
+
+def test_one_that_gave_up_says_what_brings_it_back() -> None:
+    one = component(HealthState.PERMANENTLY_FAILED, "gave_up", "gave up after 5 of 5 restarts", NOW - 3000)
+    told = why_lines(explain(known(one)), UTC)
+    assert told[0] == ("", "j_prime gave up at 19:31:02 (3 s ago)")
+    assert dict(told)["next"].startswith("nothing by itself: `healthmon revive j_prime` restarts it; Healthy at its")
+
+
+def test_after_a_restart_it_has_so_long_to_be_heard_from() -> None:
+    one = component(HealthState.INITIALIZING, "restart", "restart 1 of 5 succeeded", NOW - 3000)
+    one.restart = replace(one.restart, done=1, awaiting_ms=NOW - 3000)
+    assert lines(known(one))["next"] == "Dead at 19:33:02 if it is not heard from; Healthy at its first heartbeat"
+
+
+def test_a_mass_failure_puts_deaths_off_and_is_said() -> None:
+    silent = component(
+        HealthState.HEALTHY, "heartbeat", "first heartbeat", NOW - 90_000, last_heartbeat_ms=NOW - 60_000
+    )
+    told = lines(known(silent, brake=Brake(NOW - 5000)))
+    assert told["next"].endswith("Dead at 19:38:05")
+    assert told["brake"] == ("mass failure: deaths by silence and restarts wait, until 19:36:00 (in 4 m 55 s) at most")
+    assert "brake" not in lines(known(silent))
+
+
+def test_what_it_needs_is_told_with_its_states() -> None:
+    told = lines(known(dead(), dependencies={"db": "dead", "cache": "healthy", "mq": ""}))
+    assert told["needs"] == "db Dead, cache Healthy, mq not known"
+    value = why_json(explain(known(dead(), dependencies={"db": "dead", "mq": ""})))
+    assert value["dependencies"] == {"db": "dead", "mq": None}
+
+
+def test_a_dead_one_with_a_restart_method_tells_its_whole_schedule() -> None:
+    policy = Policy(restart={"method": "agent", "jitter": False})
+    one = replace(dead(), policy=policy, limits=policy.limits(DEFAULTS))
+    one.restart = replace(one.restart, next_ms=NOW + 2000)
+    one.failure = {"code": 1, "at_ms": NOW - 3000, "lines": "boom"}
+    told = lines(known(one, history=DEAD_HISTORY))
+    assert told["next"].startswith("restart attempt 1/5 at 19:31:07 (in 2 s); gives up at the earliest 19:3")
+    assert told["attempts"].startswith("0 of 5 used, by agent; at the earliest 19:31:07, ")
+    assert (told["failure"], told["output"]) == ("19:31:02 (3 s ago): exited with code 1", "boom")
+    value = why_json(explain(known(one)))
+    assert value["restart"]["next_at"] == "2026-11-23T19:31:07.114Z"
+    assert value["failure"]["code"] == 1
+    assert value["breaker"]["state"] == "closed"
+    assert value["probe"] is None
