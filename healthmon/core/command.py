@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from healthmon.core.component import HealthState
+from healthmon.core.death import gives_up, has_method, schedule
 from healthmon.core.decide import registered
 from healthmon.core.event import Event, EventType
 from healthmon.core.heartbeat import PAYLOAD_MAX, Unreadable, read_id, shown
@@ -102,7 +105,7 @@ def register(component: Component, command: Command, defaults: Defaults) -> tupl
             reason=_by(command, "registered again"),
             rule="register",
             cause=command.entry,
-            set=_changed(component, check),
+            set=_changed(component, check, command, defaults),
         ),
     )
 
@@ -121,9 +124,19 @@ def forget(component: Component, command: Command) -> Event:
     )
 
 
-def _changed(component: Component, policy: Policy) -> dict[str, object]:
+def _changed(component: Component, policy: Policy, command: Command, defaults: Defaults) -> dict[str, object]:
+    """What registering again sets; one that is dead already is given its next attempt by its new method."""
     role = policy.role or component.role
-    return {"policy": policy.to_json(), "declared": True, **({"role": role} if role != component.role else {})}
+    changes: dict[str, object] = {"policy": policy.to_json(), "declared": True}
+    if role != component.role:
+        changes["role"] = role
+    if component.state is HealthState.DEAD:
+        then = copy.copy(component)
+        then.limits = policy.limits(defaults, component.interval_ms)
+        done = component.restart.done
+        if has_method(then) != bool(component.restart.next_ms) and not gives_up(then, done):
+            changes["restart"] = schedule(then, max(command.ms, component.since_ms), component.rev + 1, done)
+    return changes
 
 
 def _by(command: Command, what: str) -> str:

@@ -222,6 +222,7 @@ def _order(component: Component, claimed: Event) -> dict[str, str]:
         "cmd": "restart",
         "id": component.id,
         "rev": str(restart.rev),
+        "born": str(component.born_ms),
         "attempt": str(restart.done),
         "epoch": str(claimed.epoch),
         "incarnation": restart.incarnation,

@@ -43,7 +43,8 @@ REPORT_WITHIN_S: Final = 600.0
 class RestartOrder:
     """One entry of the restarts stream: a claimed attempt and who shall execute it.
 
-    `rev` names the restart. `runner`: a replica, or "agent". `incarnation`: the one seen before the claim, if any.
+    `rev` names the restart among those of one life of the component, which `born` names. `runner`: a replica, or
+    "agent". `incarnation`: the one seen before the claim, if any.
     """
 
     id: str
@@ -56,6 +57,7 @@ class RestartOrder:
     not_after_ms: int
     reason: str
     entry: str
+    born: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,15 @@ class Restarts:
         An answer that was lost is asked for again; a second call for the same order is refused, by whomever.
         Raises StoreUnavailable, NotPermitted.
         """
-        said = [order.id, str(order.rev), str(order.epoch), str(order.not_after_ms), name, secrets.token_hex(8)]
+        said = [
+            order.id,
+            str(order.rev),
+            str(order.epoch),
+            str(order.not_after_ms),
+            name,
+            secrets.token_hex(8),
+            order.born,
+        ]
         keys = [self._keys.component(order.id), self._keys.control]
         reply: list[bytes] = await _trying(TAKE_WITHIN_S)(self._script, self._client, keys, said)
         word, *values = [value.decode("utf-8", "replace") for value in reply]
@@ -226,6 +236,7 @@ def _read(entry: Entry) -> RestartOrder | None:
             not_after_ms=int(said["not_after_ms"]),
             reason=said.get("reason", ""),
             entry=entry[0].decode(),
+            born=said.get("born", ""),
         )
     except (KeyError, ValueError):
         return None

@@ -15,6 +15,7 @@ from healthmon.core.event import EventType, apply
 from healthmon.core.heartbeat import Unreadable
 from healthmon.core.policy import Defaults, Policy
 from healthmon.errors import Refused
+from tests.core.shard import Shard
 
 DEFAULTS = Defaults()
 ENTRY = "1795460000000-7"
@@ -126,3 +127,19 @@ def test_forgetting_says_who_asked() -> None:
     event = forget(component, read_command(ENTRY, {"cmd": "forget", "id": "a", "by": "alice"}))
     assert (event.type, event.rev, event.rule, event.cause) == (EventType.FORGOTTEN, 5, "forget", ENTRY)
     assert event.reason == "forgotten by alice"
+
+
+def test_one_that_is_dead_already_gets_its_next_attempt_with_the_method_that_it_is_given() -> None:
+    shard = Shard()
+    shard.say()
+    shard.watch(200)
+    assert (shard.state(), shard["a"].restart.next_ms) == ("dead", 0)
+    policy = '{"restart":{"method":"agent","base_delay":5,"jitter":false}}'
+    asked = Command(f"{shard.now_ms}-0", "register", id="a", policy=policy)
+    for event in register(shard["a"], asked, shard.defaults):
+        assert shard.table.apply(event, shard.moment)
+    assert shard["a"].restart.next_ms == shard.now_ms + 5_000
+    taken_back = Command(f"{shard.now_ms}-1", "register", id="a", policy="{}", replace=True)
+    for event in register(shard["a"], taken_back, shard.defaults):
+        assert shard.table.apply(event, shard.moment)
+    assert shard["a"].restart.next_ms == 0
