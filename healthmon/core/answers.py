@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from healthmon.core.breaker import closed
@@ -12,7 +13,7 @@ from healthmon.core.death import NO_METHOD, ended_as
 from healthmon.core.decide import RESTART, die
 from healthmon.core.draft import Draft
 from healthmon.core.event import FAILED_RESTART, EventType
-from healthmon.core.heartbeat import shown
+from healthmon.core.heartbeat import read_number, shown
 from healthmon.errors import Refused
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 LINES_KEPT: Final = 20
 LINES_CHARACTERS_MAX: Final = 4096
+_CODE: Final = re.compile(r"-?[0-9]{1,10}")
+_WHOLE: Final = re.compile(r"[0-9]{1,18}")
 
 
 def answer(component: Component, asked: Command, means: Means, at_ms: int, defaults: Defaults) -> tuple[Event, ...]:
@@ -70,7 +73,7 @@ def _revive(draft: Draft, asked: Command, means: Means) -> None:
     if record.state is not HealthState.PERMANENTLY_FAILED:
         raise Refused(f"{asked.id} is {record.state}, it has not given up: `restart` restarts it")
     if record.limits.restart.method in NO_METHOD:
-        what = _by(asked, "revived: it has no restart method, so it is waited for")
+        what = f"{_by(asked, 'revived')}; without a restart method it is waited for"
         draft.move(HealthState.UNKNOWN, what, "revive", watch_ms=draft.at_ms, incident="", restart={"done": 0})
         return
     _can_restart(record, means)
@@ -109,17 +112,18 @@ def _restart_report(draft: Draft, asked: Command, _: Means) -> None:
 
 
 def _exit_report(draft: Draft, asked: Command, _: Means) -> None:
-    """A process has ended: proof of death, unless it is one that a restart has replaced or replaces."""
+    """A process has ended: proof of death, unless a restart replaces it, it had said goodbye, or it was told before."""
     record, named = draft.record, asked.said.get("incarnation", "")
-    restart = record.restart
-    replaced = restart.incarnation if restart.rev or restart.awaiting_ms else ""
+    restart, known = record.restart, record.incarnation
     anew = bool(restart.rev or restart.awaiting_ms)
-    if named and named not in (replaced, record.incarnation) and not anew:
-        raise Refused(f"incarnation {named} has ended, but {record.incarnation or 'another'} is the one that runs")
+    if named and known and named not in (known, restart.exited) and not anew:
+        raise Refused(f"incarnation {named} has ended, but {known} is the one that runs")
     exited = _exited(asked.said)
     how = ended_as(exited) or "its process ended"
-    if (named and named == replaced) or record.state in (HealthState.DEAD, HealthState.PERMANENTLY_FAILED):
-        kept = {} if named == replaced else {"failure": {**record.failure, **exited}}
+    is_former = bool(named) and named in (restart.exited, restart.incarnation if anew else "")
+    is_dead = record.state in (HealthState.DEAD, HealthState.PERMANENTLY_FAILED)
+    if is_former or is_dead or record.silence_rests:
+        kept = {"failure": {**record.failure, **exited}} if is_dead and not is_former else {}
         draft.say(EventType.RESTART, f"{how} (reported)", "exited", **kept)
     else:
         lines = str(exited.get("lines", "")).splitlines()
@@ -133,19 +137,18 @@ def _exited(said: Mapping[str, str]) -> dict[str, Any]:
         "lines": "\n".join(shown(line) for line in lines),
         "incarnation": shown(said.get("incarnation", ""), 128),
     }
-    if said.get("code", "").lstrip("-").isdigit():
+    if _CODE.fullmatch(said.get("code", "")):
         known["code"] = int(said["code"])
     for name in ("peak_mb", "uptime_s"):
-        try:
-            known[name] = round(float(said[name]), 3)
-        except (KeyError, ValueError, OverflowError):
-            continue
+        number = read_number(said.get(name))
+        if number is not None:
+            known[name] = round(number, 3)
     return {name: value for name, value in known.items() if value != ""}
 
 
 def _whole(asked: Command, name: str) -> int:
     text = asked.said.get(name, "")
-    if not text.isdigit() or len(text) > 18:
+    if not _WHOLE.fullmatch(text):
         raise Refused(f"{name} is {text[:64]!r}, no whole number")
     return int(text)
 

@@ -94,7 +94,7 @@ def read_heartbeat(said: Mapping[str, object]) -> Heartbeat:
     metrics = beat.metrics
     for name, value in said.items():
         if name in _STANDARD or name.startswith(CUSTOM):
-            number = _number(value)
+            number = read_number(value)
             if number is None:
                 dropped.append(f"{_brief(name)} is {_brief(value)}, no finite number")
             elif len(metrics) >= METRICS_MAX:
@@ -102,7 +102,7 @@ def read_heartbeat(said: Mapping[str, object]) -> Heartbeat:
             else:
                 metrics[sys.intern(name)] = number
         elif name == "interval":
-            seconds = _number(value)
+            seconds = read_number(value)
             if seconds is None or not 0 < seconds <= 86_400 * 365:
                 dropped.append(f"interval is {_brief(value)}, no number of seconds above 0")
             else:
@@ -114,7 +114,7 @@ def read_heartbeat(said: Mapping[str, object]) -> Heartbeat:
             else:
                 beat.status = status
         elif name == "ts":
-            seconds = _number(value)
+            seconds = read_number(value)
             beat.sent_ms = round(seconds * 1000) if seconds is not None and 0 < seconds < 1e11 else 0
         elif name in _TEXTS:
             text = _text(value)
@@ -135,7 +135,7 @@ _TEXTS: Final = frozenset(("msg", "role", "host", "pid", "version", "incarnation
 _COMMON_TEXTS: Final = frozenset(("role", "host", "version"))
 
 
-def _number(value: object) -> float | None:
+def read_number(value: object) -> float | None:
     """A finite number, or nothing. Text is read as one, since plain stream fields are text; truth values are not."""
     if type(value) is float or type(value) is int:
         try:
