@@ -53,9 +53,11 @@ class Cluster:
     client: Any  # redis-py's types leave open whether replies are text
     load: Load
     environment: dict[str, str]
+    settings: dict[str, float]
     stages_ms: dict[str, int]
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     commands: dict[str, Fields] = field(default_factory=dict)
+    executed: list[dict[str, Any]] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
 
     # -- replicas --------------------------------------------------------------------------------------------------
@@ -206,6 +208,7 @@ class Cluster:
         history = await read_history(self.client, self.keys)
         history.sent, history.commands = dict(self.load.sent), self.commands
         history.alerts, history.stages_ms = heard, self.stages_ms
+        history.executed, history.settings = self.executed, self.settings
         return history
 
     def end(self) -> None:
@@ -286,7 +289,7 @@ async def cluster(
     stages_ms = {state: round(float(given[name]) * 1000) for state, name in stages.items()}
     async with client, anyio.create_task_group() as group:
         load = Load(client, keys.heartbeats, group)
-        made = Cluster(url, keys, folder, client, load, environment, stages_ms)
+        made = Cluster(url, keys, folder, client, load, environment, given, stages_ms)
         try:
             await _begin(made, group, names or ("m1", "m2", "m3"))
             yield made

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.healing_promises import HEALING
 from tests.history import PROMISES, Fields, History, assert_kept, violations
 
 START_MS = 1_800_000_000_000
@@ -250,7 +251,8 @@ def test_a_forged_history_is_found_out_by_the_promise_that_it_breaks(forge: Call
 
 
 def test_every_promise_is_broken_by_some_forgery() -> None:
-    assert {promise.__name__ for promise in PROMISES} == set(FORGERIES.values())
+    healing = {promise.__name__ for promise in HEALING}  # forged elsewhere
+    assert {promise.__name__ for promise in PROMISES} - healing == set(FORGERIES.values())
 
 
 def test_what_was_lost_may_be_declared_recovered() -> None:
