@@ -98,7 +98,7 @@ async def _apply(wish: Wish, order: Order, form: Form, where: Where) -> None:
         fleet = await _checked(here, wish.data, name)
         if prune and not fleet.components:
             raise ConfigurationError(f"{name} has no component: --prune would forget all; `healthmon forget` does that")
-        stored = await stored_components(here.client, here.keys, fleet.components)
+        stored = await stored_components(here.client, here.keys)
         found = differences(fleet.components, stored, prune=prune)
         _check_edges(fleet, stored, found, name)
         if is_for_people(form):

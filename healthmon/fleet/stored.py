@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from healthmon.fleet.difference import Stored
@@ -14,15 +14,13 @@ from healthmon.store.reading import call_many
 
 # So many records are asked for in one trip: two fields each.
 _CHUNK: Final = 1000
+_FIELDS: Final = ("rev", "policy", "memory")
+_RAW: Final = tuple(name.encode() for name in _FIELDS)
 
 
-async def stored_components(client: Client, keys: Keys, ids: Iterable[str]) -> dict[str, Stored]:
-    """What is stored of these and of all others that are known. Raises StoreUnavailable, NotPermitted.
-
-    Those of `ids` are asked for also where the index of components has none: it is written a second later.
-    """
-    indexed = await call(client, "ZRANGE", keys.components, 0, -1)
-    wanted = list(dict.fromkeys([*ids, *(one.decode() for one in indexed)]))
+async def stored_components(client: Client, keys: Keys) -> dict[str, Stored]:
+    """What is stored of all components: a file also says which are not to be. Raises StoreUnavailable, NotPermitted."""
+    wanted = [one.decode() for one in await call(client, "ZRANGE", keys.components, 0, -1)]
     found: dict[str, Stored] = {}
     for start in range(0, len(wanted), _CHUNK):
         chunk = wanted[start : start + _CHUNK]
@@ -32,10 +30,6 @@ async def stored_components(client: Client, keys: Keys, ids: Iterable[str]) -> d
             if "rev" in said:
                 found[one] = Stored(_object(said.get("policy")), bool(_object(said.get("memory")).get("declared")))
     return found
-
-
-_FIELDS: Final = ("rev", "policy", "memory")
-_RAW: Final = tuple(name.encode() for name in _FIELDS)
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

@@ -250,6 +250,14 @@ def test_a_cycle_over_a_component_that_is_not_in_the_file_is_refused_with_its_na
     assert led.commands() == 2
 
 
+def test_a_component_that_is_pruned_makes_no_cycle_any_more(led: Place) -> None:
+    led.apply(FLEET)
+    said = led.apply("[components.db]\ndepends_on = ['worker-1']\n", "--prune")
+    assert said.code == 0, said.err
+    assert "warning:" in said.err
+    assert led.ids() == ["db"]
+
+
 def test_a_dependency_may_be_turned_round_in_one_go(led: Place) -> None:
     assert led.apply("[components]\nb.depends_on = ['a']\na.interval = 5\n").code == 0
     said = led.apply("[components]\na.depends_on = ['b']\nb.interval = 5\n")

@@ -10,6 +10,7 @@ from healthmon.fleet.difference import Command
 from healthmon.fleet.sending import WINDOW, Result, send_all
 from healthmon.fleet.stored import stored_components
 from healthmon.store.calls import call
+from healthmon.store.keys import REJECTED_MAX
 from tests.inprocess import Replicas, replicas
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +29,7 @@ async def test_more_commands_than_may_wait_at_a_time_are_all_answered(url: str) 
     async with replicas(url, "mon-a", **CALM) as made:
         sent = await send_all(made.client, made.keys, registers(WINDOW + 200), 10.0, by="ann", reason="drill")
         assert {one.result for one in sent} == {Result.DONE}
-        stored = await stored_components(made.client, made.keys, [])
+        stored = await stored_components(made.client, made.keys)
         assert len(stored) == WINDOW + 200
         assert stored["c0"].declared
         assert stored["c0"].policy == {"interval": 5.0}
@@ -42,6 +43,28 @@ async def test_every_refusal_is_told_with_its_reason_also_where_more_come_than_a
         sent = await send_all(made.client, made.keys, [*bad, *registers(3)], 10.0)
         assert [one.result for one in sent] == [Result.REFUSED] * 1100 + [Result.DONE] * 3
         assert {one.reason for one in sent[:1100]} == {"policy interval is 'x'; it must be a number"}
+
+
+def test_no_more_commands_wait_than_refusals_are_kept_for() -> None:
+    assert WINDOW <= REJECTED_MAX // 2
+
+
+async def test_the_wait_begins_anew_with_every_answer(url: str) -> None:
+    """A leader that answers one command every fifth of a second, which is all that `wait_s` has to bridge."""
+    async with replicas(url, "mon-a", **CALM) as made:
+        await made.stop("mon-a")
+
+        async def answer_slowly() -> None:
+            at = b"0-0"
+            for _ in range(6):
+                ((_, [(at, _)]),) = await call(
+                    made.client, "XREAD", "COUNT", 1, "BLOCK", 5000, "STREAMS", made.keys.control, at
+                )
+                await call(made.client, "XREAD", "BLOCK", 200, "STREAMS", made.keys.blind, "$")  # nothing comes there
+                await call(made.client, "XADD", made.keys.events, "*", "type", "registered", "cause", at)
+
+        made.group.start_soon(answer_slowly)
+        assert await unanswered(made, registers(6), 1.0) == [Result.DONE] * 6
 
 
 async def test_commands_survive_a_change_of_the_leader(url: str) -> None:
