@@ -23,9 +23,9 @@ from healthmon.probes.spec import ProbeResult, spec_of
 logger = logging.getLogger("healthmon.probes")
 # What is due is looked for at most so often: a turn serves all that came due and all that ended since the last.
 TURN_S: Final = 0.02
-# All components are looked over at most once a second and at most 5000 a second, in small portions.
+# All components are looked over at most once a second and at most 2500 a second, in small portions: 8 us each.
 SURVEY_S: Final = 1.0
-PORTION: Final = 100
+PORTION: Final = 50
 # A result is sent, folded and committed within so long; only then has the core a new wish.
 FOLDED_S: Final = 0.5
 # The process that makes the probes is bound to tell of one within its time-out; so long after it, it hangs itself.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import zlib
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +15,11 @@ from typing import Any, Final
 
 # From this due time on a component is not probed at all; the core's "never" is later.
 NEVER_MS: Final = 1 << 60
-# A probe that lasts longer is slow. Slow ones wait for each other: for four of five places while nobody else waits,
-# for one of four when others do. One that was not known to be slow makes place for those that wait.
-PATIENCE_S: Final = 1.0
+# A multi-level feedback queue [CTSS]: a probe that lasted longer than its level's patience while others waited makes
+# place, and begins anew one level higher, with its whole time on the last. So a few that hang cost the many little, and
+# one that was only late waits for those that are late, not for those that hang.
+PATIENCE_S: Final = (0.25, 1.0)
+SLOW: Final = len(PATIENCE_S)
 # What was due long ago when it was met first, as all are after a change of leaders, begins spread over so long.
 SPREAD_S: Final = 5.0
 # An interval is lengthened by up to this share, by a hash, so that components that began together drift apart.
@@ -47,7 +50,7 @@ class _Known:
     asked: tuple[int, bool, float, int] | None = None  # what `at_s` was reckoned from
     at_s: float = float("inf")
     lane: _Lane | None = None
-    slow: bool = False
+    level: int = 0
     probes: int = 0
     running: bool = False
     begun_s: float = 0.0
@@ -70,19 +73,23 @@ class Schedule:
 
     def __init__(self, places: int) -> None:
         self._places = places
-        self._urgent, self._urgent_slow, self._usual, self._slow = self._lanes = (_Lane(), _Lane(), _Lane(), _Lane())
-        at_ease, at_least = max(1, places - places // 5), places // 4
-        # The order in which they are served, each while fewer slow ones than this are running.
+        self._urgent, self._urgent_slow = _Lane(), _Lane()
+        self._levels = (_Lane(), _Lane(), _Lane())
+        at_ease, share = max(1, places - places // 5), places // 4
+        # The order in which they are served, each while fewer places than this are held by its level. Each level has a
+        # share though others wait; a fifth of the places is never for those that are slow.
         self._turns = (
-            (self._urgent, places),
-            (self._urgent_slow, at_ease),
-            (self._slow, at_least),
-            (self._usual, places),
-            (self._slow, at_ease),
+            (self._urgent, 0, places),
+            (self._urgent_slow, SLOW, at_ease),
+            (self._levels[SLOW], SLOW, share),
+            (self._levels[1], 1, share),
+            (self._levels[0], 0, places),
+            (self._levels[1], 1, places),
+            (self._levels[SLOW], SLOW, at_ease),
         )
+        self._held = [0] * (SLOW + 1)
         self._known: dict[str, _Known] = {}
         self._running: dict[str, _Known] = {}
-        self._slow_running = 0
         self._heap: list[tuple[float, str]] = []
 
     @property
@@ -111,8 +118,8 @@ class Schedule:
     def begin(self, now_ms: float, now_s: float, ask: Callable[[str], ProbeTarget | None]) -> Iterator[ProbeTarget]:
         """Those to be probed from now on, as many as find a place. Each is asked for once more just before."""
         self._line_up(now_s)
-        for lane, slow_most in self._turns:
-            while lane.ids and len(self._running) < self._places and self._slow_running < slow_most:
+        for lane, level, most in self._turns:
+            while lane.ids and len(self._running) < self._places and self._held[level] < most:
                 component_id = lane.ids.popleft()
                 known = self._known.get(component_id)
                 if known is None or known.lane is not lane:
@@ -123,7 +130,7 @@ class Schedule:
                 known.lane, known.running = None, True
                 known.begun_ms, known.begun_s, known.probes = now_ms, now_s, known.probes + 1
                 self._running[component_id] = known
-                self._slow_running += known.slow
+                self._held[known.level] += 1
                 yield known.target
 
     def end(self, component_id: str, now_ms: float, now_s: float) -> None:
@@ -131,33 +138,33 @@ class Schedule:
         known = self._leave(component_id)
         if known is None:
             return
-        known.slow = now_s - known.begun_s > PATIENCE_S
+        known.level = bisect_left(PATIENCE_S, now_s - known.begun_s)
         if self._known.get(component_id) is known:
             self.see(component_id, known.target, now_ms, now_s)
 
     def overdue(self, now_s: float) -> list[str]:
-        """Those that must make place: they last long, were not known to, and others wait. `put_back` is to follow."""
-        waiting = len(self._urgent.ids) + len(self._usual.ids)
+        """Those that must make place, as they tried the patience of those that wait. `put_back` is to follow."""
+        waiting = sum(len(lane.ids) for lane in (self._urgent, *self._levels[:SLOW]))
         if len(self._running) < self._places or not waiting:
             return []
         lasting = [
             component_id
             for component_id, known in self._running.items()
-            if not known.slow and not known.target.urgent and now_s - known.begun_s > PATIENCE_S
+            if known.level < SLOW and not known.target.urgent and now_s - known.begun_s > PATIENCE_S[known.level]
         ]
         return lasting[:waiting]
 
     def put_back(self, component_id: str) -> None:
-        """This probe was stopped without a result: it waits, as a slow one now, and begins anew with its whole time."""
+        """This probe was stopped without a result: it waits one level higher, and begins anew."""
         known = self._leave(component_id)
         if known is not None and self._known.get(component_id) is known:
-            known.slow, known.begun_ms, known.asked = True, -1.0, known.wish
+            known.level, known.begun_ms, known.asked = known.level + 1, -1.0, known.wish
             self._wait(component_id, known)
 
     def next_s(self, now_s: float) -> float:
         """When `begin` or `overdue` will have something to do, if nothing else happens before."""
-        if any(lane.ids for lane in self._lanes):
-            return now_s + PATIENCE_S / 4
+        if any(lane.ids for lane, *_ in self._turns):
+            return now_s + PATIENCE_S[0] / 2
         return self._heap[0][0] if self._heap else float("inf")
 
     def _reckon(self, known: _Known, now_ms: float, now_s: float) -> float:
@@ -181,16 +188,16 @@ class Schedule:
 
     def _wait(self, component_id: str, known: _Known) -> None:
         if known.target.urgent:
-            known.lane = self._urgent_slow if known.slow else self._urgent
+            known.lane = self._urgent_slow if known.level == SLOW else self._urgent
         else:
-            known.lane = self._slow if known.slow else self._usual
+            known.lane = self._levels[known.level]
         known.lane.ids.append(component_id)
 
     def _leave(self, component_id: str) -> _Known | None:
         known = self._running.pop(component_id, None)
         if known is not None:
             known.running = False
-            self._slow_running -= known.slow
+            self._held[known.level] -= 1
         return known
 
 

@@ -14,7 +14,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 @asynccontextmanager
-async def listening(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def listening(handler: Handler, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[int]:
     """A server on 127.0.0.1; yields its port."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -25,7 +25,7 @@ async def listening(handler: Handler, tls: ssl.SSLContext | None = None) -> Asyn
         finally:
             writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls, backlog=500)
+    server = await asyncio.start_server(handle, "127.0.0.1", port, ssl=tls, backlog=500)
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:
