@@ -8,13 +8,15 @@ from healthmon.cli.options import Form, Output, Prefix, RedisUrl
 from healthmon.cli.output import is_for_people, say, say_all, say_one, terminal
 from healthmon.cli.session import Where, run, session, watch_json
 from healthmon.core.alert import rfc3339
-from healthmon.views.picture import Replica, cluster_headline, cluster_warnings, json_of, replica_of
+from healthmon.views.care import ANYBODY
+from healthmon.views.picture import Replica, cluster_headline, cluster_warnings, handlers_of, json_of, replica_of
 from healthmon.views.terminal import Cell
-from healthmon.views.words import ago, seconds
+from healthmon.views.words import ago, named, seconds, when
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from healthmon.core.guard import Brake
     from healthmon.store.cluster import Watch
     from healthmon.store.reading import StreamEntry
     from healthmon.views.terminal import Terminal
@@ -32,26 +34,54 @@ async def _cluster(form: Form, where: Where) -> None:
     async with session(where) as here:
         watch = await here.cluster.watch()
         sightings = await here.cluster.replicas()
-        election = await here.cluster.last_leader()
+        election, brake = await here.cluster.last_leader(), await here.brake()
     replicas = [replica_of(one.replica, one.last_seen_ms, watch.now_ms, one.said) for one in sightings]
     leader = watch.lease.replica if watch.lease else ""
     leaderless_ms = watch.now_ms - watch.as_of_ms if not leader and watch.as_of_ms else 0
     warnings = cluster_warnings(replicas, leader, leaderless_ms)
     if is_for_people(form):
-        say(_lines(terminal(), watch, election, replicas, warnings, wide=form is Form.WIDE))
+        facts = list(_facts(watch, election, replicas, brake))
+        say(_lines(terminal(), watch, facts, replicas, warnings, wide=form is Form.WIDE))
         return
     values = [_replica_json(replica) for replica in replicas]
     if form is Form.NAME:
         say_all(form, values)
         return
     elected = json_of(election.fields) if election else None
-    say_one(form, {**watch_json(watch), "last_election": elected, "replicas": values, "warnings": warnings})
+    say_one(
+        form,
+        {
+            **watch_json(watch),
+            "last_election": elected,
+            "mass_failure_since": rfc3339(brake.since_ms) or None,
+            "replicas": values,
+            "warnings": warnings,
+        },
+    )
+
+
+def _facts(
+    watch: Watch, election: StreamEntry | None, replicas: Sequence[Replica], brake: Brake
+) -> Iterator[tuple[str, str]]:
+    """What there is to know beside the replicas, labelled."""
+    if watch.lease:
+        yield "lease", f"{seconds(watch.left_ms)} left"
+    if election:
+        why = election.fields.get("reason", "?")
+        yield "elected", f"{election.fields.get('replica', '?')} {ago(election.ms, watch.now_ms)}: {why}"
+    offers = [(replica.id, handlers_of(replica)) for replica in replicas if replica.here]
+    told = [f"{replica} for {'all' if ANYBODY in ids else named(ids)}" for replica, ids in offers if ids]
+    if told:
+        yield "handlers", "; ".join(told)
+    if brake.on:
+        since = when(brake.since_ms, watch.now_ms)
+        yield "brake", f"mass failure since {since}; if it is real: healthmon resume --mass-failure"
 
 
 def _lines(
     screen: Terminal,
     watch: Watch,
-    election: StreamEntry | None,
+    facts: Sequence[tuple[str, str]],
     replicas: Sequence[Replica],
     warnings: Sequence[str],
     *,
@@ -60,10 +90,6 @@ def _lines(
     lease = watch.lease
     leader, epoch = (lease.replica, lease.epoch) if lease else ("", 0)
     lines = [screen.plain(cluster_headline(replicas, leader, epoch, watch.now_ms - epoch))]
-    facts = [("lease", f"{seconds(watch.left_ms)} left")] if lease else []
-    if election:
-        why = election.fields.get("reason", "?")
-        facts.append(("elected", f"{election.fields.get('replica', '?')} {ago(election.ms, watch.now_ms)}: {why}"))
     lines += screen.labelled(facts)
     if replicas:
         rows = [_cells(replica, leader, watch.now_ms, wide=wide) for replica in replicas]
@@ -110,9 +136,11 @@ def _in_ms(text: str) -> str:
 
 
 def _replica_json(replica: Replica) -> dict[str, Any]:
+    pid = replica.get("pid")
     return {
         "id": replica.id,
         "here": replica.here,
         "last_seen": rfc3339(replica.last_seen_ms) or None,
         **json_of(replica.said),
+        **({"pid": int(pid)} if pid.isdecimal() else {}),
     }

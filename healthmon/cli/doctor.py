@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
@@ -16,8 +17,9 @@ from healthmon.store.acl import Role, dry_runs
 from healthmon.store.calls import call
 from healthmon.store.client import check_server, open_client
 from healthmon.store.founding import HEARTBEATS_MAX
-from healthmon.store.keys import REJECTED_MAX
+from healthmon.store.keys import HISTORY_MAX, REJECTED_MAX
 from healthmon.views import diagnosis
+from healthmon.views.care import Cared, judge_care
 from healthmon.views.diagnosis import Finding, Refusals, Rights, ServerFacts, StreamUse
 from healthmon.views.picture import replica_of
 from healthmon.views.terminal import Cell
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from healthmon.views.states import Tone
     from healthmon.views.terminal import Terminal
 
+# Components that are looked at one by one: some 2 KB each, half a second in all.
+_LOOKED_AT: Final = 10_000
+# Held ones whose history is asked since when.
+_HELD: Final = 100
 _TONES: Final[dict[str, Tone]] = {"ok": "ok", "warning": "warn", "problem": "bad"}
 
 
@@ -47,17 +53,30 @@ def doctor(output: Output = Form.TABLE, redis_url: RedisUrl = None, prefix: Pref
 
 
 async def _findings(where: Where) -> list[Finding]:
+    """Every finding, its fix as it can be typed here."""
+    options = shlex.join([*_given("--redis-url", where.redis_url), *_given("--prefix", where.prefix)])
+    findings, url = await _examined(where)
+    return [diagnosis.addressed(finding, diagnosis.redis_cli(url), options) for finding in findings]
+
+
+def _given(option: str, value: str | None) -> list[str]:
+    return [option, masked_url(value)] if value else []
+
+
+async def _examined(where: Where) -> tuple[list[Finding], str]:
+    """The findings, and the URL of the server that they are of, "" where no server is known."""
     try:
         names = diagnosis.judge_names(settings_of(where, quiet=True).warnings)
     except ConfigurationError as error:
-        return [Finding("settings", "problem", str(error).replace("\n", "; "), "correct what is named")]
-    findings = [names]
+        return [Finding("settings", "problem", str(error).replace("\n", "; "), "correct what is named")], ""
+    findings, url = [names], ""
     try:
         async with session(where, quiet=True) as here:
+            url = here.url
             findings += [finding async for finding in _redis_findings(here)]
     except HealthmonError as error:
         findings.append(_failure(error))
-    return findings
+    return findings, url
 
 
 def _failure(error: HealthmonError) -> Finding:
@@ -105,6 +124,23 @@ async def _cluster_findings(here: Session, watch: Watch) -> AsyncIterator[Findin
     counts = Counter(entry.fields.get("reason", "?") for entry in refused)
     yield diagnosis.judge_refusals(Refusals(counts, all_kept=len(refused) < REJECTED_MAX))
     yield diagnosis.judge_blindness((await here.reader.blindness(since_ms)).stretches, watch.now_ms)
+    for finding in judge_care(await _cared(here), replicas, leader, await here.brake(), watch.now_ms):
+        yield finding
+
+
+async def _cared(here: Session) -> Cared:
+    """The records that are looked at, the longest silent first: who is in trouble is among them."""
+    ids = [one for one, _ in await here.reader.quietest(_LOOKED_AT)]
+    records = [record for record in await here.reader.records(ids) if record]
+    held = [record["id"] for record in records if record.get("held")][:_HELD]
+    total = sum(int(count) for count in (await here.reader.counts()).values() if count.isdecimal())
+    return Cared(records, total, {one: await _held_since_ms(here, one) for one in held})
+
+
+async def _held_since_ms(here: Session, component_id: str) -> int:
+    """When it was held, 0 where its history does not reach back so far."""
+    history = await here.reader.history(component_id, HISTORY_MAX)
+    return next((entry.ms for entry in history if entry.fields.get("rule") == "hold"), 0)
 
 
 async def _rights(here: Session) -> Rights:

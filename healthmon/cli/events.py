@@ -15,10 +15,9 @@ from healthmon.cli.output import is_for_people, say_all, say_line, tell, termina
 from healthmon.cli.session import Session, Where, run, session
 from healthmon.core.event import EventType
 from healthmon.errors import ConfigurationError, NoSuchComponent, StoreUnavailable, UnfitServer
-from healthmon.store.codec import read_time_ms
 from healthmon.store.event_log import START, Gap, place
 from healthmon.views.happenings import happening_of
-from healthmon.views.picture import json_of
+from healthmon.views.picture import json_of, time_of
 from healthmon.views.terminal import Cell
 from healthmon.views.words import moment, plural
 
@@ -131,7 +130,7 @@ def json_of_event(entry: StreamEntry) -> dict[str, Any]:
 
 def _lines(screen: Terminal, entry: StreamEntry, now_ms: int) -> list[str]:
     happening = happening_of(entry.fields)
-    at = moment(read_time_ms(entry.fields.get("at", "")) or entry.ms, now_ms, exact=True)
+    at = moment(time_of(entry.fields, "at") or entry.ms, now_ms, exact=True)
     mark = screen.mark(happening.state)
     head = [Cell(at), Cell(f"{mark.text:<{1 if screen.unicode else 2}}", mark.tone, mark.weight)]
     return screen.hanging([*head, Cell(f"{happening.who:<{_WHO_WIDTH}}")], happening.sentence)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from healthmon.core.alert import rfc3339
-from healthmon.store.codec import read_time_ms
+from healthmon.core.circuit import CircuitState
+from healthmon.views.picture import time_of
+from healthmon.views.prospect import prospect
 from healthmon.views.terminal import Cell
 from healthmon.views.words import ago, duration
 
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     from healthmon.views.terminal import Terminal
 
 HEAD: Final = ("STATE", "ID", "ROLE", "FOR", "LAST BEAT", "REASON")
-WIDE_HEAD: Final = (*HEAD[:5], "SCORE", "HOST", "PID", "VERSION", "BEATS", "MISSED", "REASON")
+WIDE_HEAD: Final = (
+    *(*HEAD[:5], "SCORE", "HOST", "PID", "VERSION", "BEATS", "MISSED"),
+    *("ATTEMPTS", "BREAKER", "REASON"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +62,29 @@ def _cells(terminal: Terminal, row: Row, now_ms: int, *, wide: bool) -> list[Cel
         record["id"],
         record.get("role", ""),
         duration(now_ms - row.since_ms, short=True) if row.since_ms else "",
-        ago(read_time_ms(record.get("last_heartbeat", "")), now_ms, short=True),
+        ago(time_of(record, "last_heartbeat"), now_ms, short=True),
     ]
     if wide:
         names = ("score", "host", "pid", "version", "total_heartbeats", "missed_heartbeats")
         cells += [record.get(name, "") for name in names]
-    return [*cells, record.get("reason", "")]
+        cells += [_attempts(record), _breaker(record)]
+    follows = prospect(record, now_ms)
+    return [*cells, f"{record.get('reason', '')}; {follows}" if follows else record.get("reason", "")]
+
+
+def _attempts(record: Record) -> str:
+    """`2/5`; nothing where nobody restarts it."""
+    done, most = record.get("restart_attempt", ""), record.get("restart_max", "")
+    return f"{done or 0}/{most}" if most else ""
+
+
+def _breaker(record: Record) -> str:
+    """Its state when that is not the usual one."""
+    state = record.get("circuit_breaker_state", "")
+    return "" if state == CircuitState.CLOSED else state.replace("_", " ")
 
 
 def _refreshed(record: Record, heard_ms: int) -> Record:
-    if not record or heard_ms <= read_time_ms(record.get("last_heartbeat", "")):
+    if not record or heard_ms <= time_of(record, "last_heartbeat"):
         return record
     return {**record, "last_heartbeat": rfc3339(heard_ms)}

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from healthmon.cli.options import ComponentId, Form, Output, Prefix, RedisUrl
 from healthmon.cli.output import is_for_people, say, say_one, terminal
 from healthmon.cli.session import Where, run, session, tell_age
-from healthmon.store.codec import read_time_ms
+from healthmon.views.failure import failure_lines
 from healthmon.views.happenings import happening_of
-from healthmon.views.picture import json_of
+from healthmon.views.picture import json_of, time_of
 from healthmon.views.states import word_of
 from healthmon.views.terminal import Cell
-from healthmon.views.words import ago, duration, moment
+from healthmon.views.words import duration, figure, moment, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,20 +24,30 @@ if TYPE_CHECKING:
 _HISTORY: Final = 10
 # Title -> fields, in the order in which they are shown. What a later version adds comes under "More".
 _PARTS: Final = {
-    "State": ("reason", "since", "previous", "score", "incident", "flapping", "held", "acknowledged_by"),
+    "State": ("reason", "since", "previous", "score", "incident", "held", "flapping", "acknowledged_by"),
     "Heartbeats": (
         *("last_heartbeat", "status", "msg", "interval_s", "total_heartbeats", "missed_heartbeats"),
         *("refused_heartbeats", "uptime_seconds", "metrics"),
     ),
     "Restarts": (
-        *("restart_count", "restart_attempt", "restart_max", "next_restart_at", "restart_rev"),
-        *("circuit_breaker_state", "breaker_failures", "breaker_retry_at"),
+        *("restart_method", "restart_count", "restart_attempt", "restart_max", "next_restart_at", "restart_waits"),
+        *("restart_deadline", "self_recoveries"),
     ),
-    "Identity": ("role", "host", "pid", "version", "incarnation", "depends_on", "policy", "registered_at"),
-    "Record": ("epoch", "rev", "born", "folded", "control_folded", "memory"),
+    "Checks": ("circuit_breaker_state", "breaker_failures", "breaker_retry_at", "last_probe_at", "probe_detail"),
+    "Identity": (
+        *("role", "host", "pid", "version", "incarnation", "depends_on", "dependencies_down", "policy"),
+        "registered_at",
+    ),
+    "Record": (
+        *("epoch", "rev", "restart_rev", "restart_taken", "restart_token", "born", "folded", "control_folded"),
+        "memory",
+    ),
 }
-_TIMES: Final = ("since", "last_heartbeat", "next_restart_at", "breaker_retry_at", "registered_at")
-_KNOWN: Final = {"id", "state", *(name for names in _PARTS.values() for name in names)}
+_TIMES: Final = (
+    *("since", "flapping", "last_heartbeat", "next_restart_at", "restart_deadline", "breaker_retry_at"),
+    *("last_probe_at", "registered_at"),
+)
+_KNOWN: Final = {"id", "state", "failure", *(name for names in _PARTS.values() for name in names)}
 
 
 def show(
@@ -71,15 +81,24 @@ def _lines(screen: Terminal, record: Record, history: list[StreamEntry], now_ms:
         shown = [(name, text) for name, text in shown if text or wide]
         if shown:
             yield from ("", title, *screen.labelled(shown))
+        if title == "Checks":
+            yield from _failure(screen, record, now_ms)
     if history:
         yield from ("", "History", *_history(screen, history, now_ms))
 
 
+def _failure(screen: Terminal, record: Record, now_ms: int) -> Iterator[str]:
+    """The context of the last failure, as `why` tells it."""
+    failure = json_of({"failure": record.get("failure", "")})["failure"]
+    lines = failure_lines(failure, {}, now_ms, None, wide=True) if isinstance(failure, dict) else []
+    if lines:
+        yield from ("", "Last failure", *screen.labelled(lines))
+
+
 def _shown(name: str, text: str, now_ms: int) -> str:
     if name in _TIMES:
-        at_ms = read_time_ms(text)
-        distance = f"in {duration(at_ms - now_ms)}" if at_ms > now_ms else ago(at_ms, now_ms)
-        return f"{moment(at_ms, now_ms)} ({distance})" if at_ms else ""
+        at_ms = time_of({name: text}, name)
+        return when(at_ms, now_ms) if at_ms else text
     if name == "uptime_seconds" and text:
         return duration(round(float(text) * 1000))
     if name == "previous":
@@ -98,7 +117,7 @@ def _pairs(text: str) -> str:
     if not isinstance(value, dict):
         return text
     return "  ".join(
-        f"{name}={json.dumps(one) if isinstance(one, dict | list) else one}" for name, one in value.items()
+        f"{name}={json.dumps(one) if isinstance(one, dict | list) else figure(one)}" for name, one in value.items()
     )
 
 
@@ -106,6 +125,6 @@ def _history(screen: Terminal, history: list[StreamEntry], now_ms: int) -> list[
     rows: list[list[Cell | str]] = []
     for entry in history:
         happening = happening_of(entry.fields)
-        at = moment(read_time_ms(entry.fields.get("at", "")) or entry.ms, now_ms)
+        at = moment(time_of(entry.fields, "at") or entry.ms, now_ms)
         rows.append([at, screen.mark(happening.state), happening.what, happening.why])
     return [f"  {line}" for line in screen.table((), rows)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,10 +10,15 @@ from healthmon.cli import rows
 from healthmon.cli.options import Form, Output, Prefix, RedisUrl
 from healthmon.cli.output import is_for_people, say, say_all, say_one, tell, terminal
 from healthmon.cli.session import Session, Where, run, session, tell_age, watch_json
+from healthmon.core.alert import rfc3339
 from healthmon.store.cluster import Sighting, Watch
 from healthmon.views.picture import cluster_headline, counts_of, headline, json_of, replica_of
 from healthmon.views.states import PROBLEMS
-from healthmon.views.words import plural
+from healthmon.views.terminal import Cell
+from healthmon.views.words import plural, when
+
+if TYPE_CHECKING:
+    from healthmon.core.guard import Brake
 
 
 def status(
@@ -32,11 +37,12 @@ async def _status(form: Form, limit: int, where: Where) -> None:
         counts = counts_of(await here.reader.counts())
         problems = await _problems(here, limit)
         if is_for_people(form):
-            sightings = await here.cluster.replicas()
-            _tell(form, watch, counts, problems, sightings)
+            sightings, brake = await here.cluster.replicas(), await here.brake()
+            _tell(form, watch, counts, problems, sightings, brake=brake)
         else:
             records = [json_of(row.record) for row in problems]
-            picture = {**watch_json(watch), "counts": counts, "problems": records}
+            since = rfc3339((await here.brake()).since_ms) or None
+            picture = {**watch_json(watch), "mass_failure_since": since, "counts": counts, "problems": records}
             if form is Form.NAME:
                 say_all(form, records)
             else:
@@ -54,7 +60,13 @@ async def _problems(here: Session, limit: int) -> list[rows.Row]:
 
 
 def _tell(
-    form: Form, watch: Watch, counts: dict[str, int], problems: list[rows.Row], sightings: list[Sighting]
+    form: Form,
+    watch: Watch,
+    counts: dict[str, int],
+    problems: list[rows.Row],
+    sightings: list[Sighting],
+    *,
+    brake: Brake,
 ) -> None:
     screen = terminal()
     say([screen.plain(headline(counts))])
@@ -64,6 +76,9 @@ def _tell(
     lease = watch.lease
     leader, epoch = (lease.replica, lease.epoch) if lease else ("", 0)
     say([f"  {screen.plain(cluster_headline(replicas, leader, epoch, watch.now_ms - epoch))}"])
+    if brake.on:
+        since = when(brake.since_ms, watch.now_ms)
+        say(screen.hanging([Cell("  brake", "warn")], f"mass failure since {since}: deaths and restarts wait"))
     if problems:
         say(["", *rows.table(screen, problems, watch.now_ms, wide=form is Form.WIDE)])
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import unquote, urlsplit
 
 from healthmon.views.picture import Replica, cluster_warnings
 from healthmon.views.words import duration, moment, number, plural, seconds
@@ -20,6 +23,10 @@ QUIET_MS_MAX: Final = 5000
 # Beyond this share of its cap the stream may lose what no replica has read yet.
 FULL: Final = 0.9
 HOUR_MS: Final = 3_600_000
+_LOCAL: Final = ("127.0.0.1", "localhost", "::1")
+_PORT: Final = 6379
+# Of the commands that a fix may name, those that talk to Redis.
+_OWN_COMMAND: Final = re.compile(r"(\bhealthmon (?:apply|beat|ls|monitor|reset-breaker|resume|why)\b)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,28 @@ class Refusals:
 
     counts: Counter[str] = field(default_factory=Counter)
     all_kept: bool = True
+
+
+def addressed(finding: Finding, redis_cli: str, options: str) -> Finding:
+    """The finding with a fix that works as it stands: redis-cli with the server's address, our own with `options`."""
+    fix = finding.fix.replace("redis-cli ", f"{redis_cli} ")
+    if options:
+        fix = _OWN_COMMAND.sub(rf"\1 {options}", fix)
+    return replace(finding, fix=fix)
+
+
+def redis_cli(url: str) -> str:
+    """How redis-cli reaches the server of a URL; a password is asked for, never written."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        words = ["-s", parts.path]
+    else:
+        words = [] if parts.hostname in (None, *_LOCAL) else ["-h", str(parts.hostname)]
+        words += ["-p", str(parts.port)] if parts.port not in (None, _PORT) else []
+        words += ["--tls"] if parts.scheme == "rediss" else []
+    words += ["--user", unquote(parts.username)] if parts.username else []
+    words += ["--askpass"] if parts.password else []
+    return shlex.join(["redis-cli", *words])
 
 
 def judge_server(server: ServerFacts) -> Iterator[Finding]:

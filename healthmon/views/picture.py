@@ -37,7 +37,7 @@ _TIME: Final = frozenset(
 # What a person looks for first in a long object; the rest follows by name.
 _FIRST: Final = ("id", "type", "state", "from", "to", "since", "at", "reason", "score", "last_heartbeat", "role")
 _JSON: Final = frozenset(("policy", "metrics", "memory", "failure", "set", "json", "rules", "handlers"))
-_IDS: Final = frozenset(("depends_on",))
+_IDS: Final = frozenset(("depends_on", "dependencies_down"))
 
 
 def json_of(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -138,6 +138,12 @@ class Replica:
 def replica_of(replica: str, last_seen_ms: int, now_ms: int, said: Mapping[str, str]) -> Replica:
     """A replica as it was seen. One that has said nothing for five of its seconds is not here any more."""
     return Replica(replica, last_seen_ms, bool(said) and now_ms - last_seen_ms <= HERE_MS, said)
+
+
+def handlers_of(replica: Replica) -> list[str]:
+    """Whom its process has restart handlers for: ids, `*` for all. What can't be read is nobody."""
+    named = json_of({"handlers": replica.get("handlers")})["handlers"]
+    return [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
 
 
 def cluster_warnings(replicas: Iterable[Replica], leader: str, leaderless_ms: int) -> list[str]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _SECOND: Final = 1000
 _MINUTE: Final = 60 * _SECOND
@@ -16,6 +16,7 @@ _DAY: Final = 24 * _HOUR
 _EXACT: Final = 1e15
 # Above ten of a unit the next smaller one says nothing that anybody needs.
 _MANY: Final = 10
+_NAMED: Final = 5
 
 
 def duration(ms: int, *, short: bool = False) -> str:
@@ -83,6 +84,12 @@ def figures(values: Mapping[str, object], most: int = 0) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 component`, `2 components`, `9 988 components`."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def named(ids: Sequence[str]) -> str:
+    """`api-1, api-2 and 3 more`: the first few."""
+    more = f" and {number(len(ids) - _NAMED)} more" if len(ids) > _NAMED else ""
+    return ", ".join(ids[:_NAMED]) + more
 
 
 def number(count: int) -> str:

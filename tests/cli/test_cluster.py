@@ -54,3 +54,19 @@ def test_a_cluster_without_a_leader_says_for_how_long(healthmon: Command, fleet:
     assert said.code == 0
     assert said.lines[0] == "nobody leads, 0 replicas"
     assert "nobody leads for 4 m: states are frozen; start `healthmon monitor`" in said.out
+
+
+def test_the_cluster_tells_who_offers_handlers_and_that_the_brake_is_on(healthmon: Command, fleet: Fleet) -> None:
+    fleet.store()
+    fleet.announce("mon-a", role="leader", handlers='["*"]', rules='{"max_retries": 5}', pid="4121")
+    fleet.announce("mon-b", handlers='["api-1", "api-2"]')
+    fleet.do("HSET", fleet.keys.guard, "mass_since_ms", fleet.server_ms - 40_000)
+    said = healthmon("cluster")
+    assert "  handlers  mon-a for all; mon-b for api-1, api-2" in said.lines
+    (brake,) = [line for line in said.lines if line.startswith("  brake")]
+    assert brake.endswith("; if it is real: healthmon resume --mass-failure")
+    value = json.loads(healthmon("cluster", "-o", "json").out)
+    mine = value["replicas"][0]
+    assert (mine["pid"], mine["handlers"], mine["rules"]) == (4121, ["*"], {"max_retries": 5})
+    assert value["mass_failure_since"].endswith("Z")
+    assert "mass failure since" in healthmon("status").out

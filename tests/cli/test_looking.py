@@ -184,6 +184,35 @@ def test_show_has_every_field_and_the_history(healthmon: Command) -> None:
     assert "folded" in healthmon("show", "j_prime", "-o", "wide").out
 
 
+def test_show_tells_numbers_without_empty_fractions_and_the_last_failure(healthmon: Command, fleet: Fleet) -> None:
+    fleet.beat("api-1", **{"m.queue": 7, "latency_ms": 12.5})
+    fleet.store()
+    failure = '{"code": 3, "lines": "loading\\nno model", "at_ms": 1795462262000}'
+    fleet.do("HSET", fleet.keys.component("api-1"), "failure", failure, "depends_on", "db 7")
+    said = healthmon("show", "api-1")
+    (metrics,) = [line for line in said.lines if line.split()[:1] == ["metrics"]]
+    assert sorted(metrics.split()[1:]) == ["latency_ms=12.5", "m.queue=7"]
+    assert "Last failure" in said.lines
+    assert any(line.endswith(": exited with code 3") for line in said.lines)
+    value = json.loads(healthmon("show", "api-1", "-o", "json").out)
+    assert value["failure"]["lines"] == "loading\nno model"
+    assert (value["depends_on"], value["restart_max"]) == (["db", "7"], None)
+
+
+def test_a_row_says_what_comes_next(healthmon: Command, fleet: Fleet) -> None:
+    fleet.beat("api-1", "api-2")
+    fleet.passes(200)
+    fleet.store()
+    due = rfc3339(fleet.server_ms + 3_600_000)
+    key = fleet.keys.component("api-1")
+    fleet.do("HSET", key, "next_restart_at", due, "restart_attempt", "2", "restart_max", "5", "held", "by ann")
+    rows = {line.split()[2]: line for line in healthmon("ls").lines}
+    assert "(dead after 180 s); restart attempt 3/5 in " in rows["api-1"]
+    assert rows["api-1"].endswith("; held by ann")
+    assert rows["api-2"].endswith("(dead after 180 s)")
+    assert "2/5" in healthmon("ls", "-o", "wide").out
+
+
 def test_a_field_of_a_later_version_is_shown_too(healthmon: Command, fleet: Fleet) -> None:
     fleet.beat("api-1")
     fleet.store()

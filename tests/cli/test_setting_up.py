@@ -7,6 +7,7 @@ import shlex
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
@@ -147,6 +148,25 @@ def test_doctor_counts_refusals_and_blind_time_of_the_last_hour(healthmon: Comma
     assert said.code == 0
     assert "in the last hour 1 no_id, 1 not_a_map" in said.out
     assert "21 s in 1 stretch in the last hour" in said.out
+
+
+def test_doctor_looks_at_what_keeps_restarts_from_being_made(healthmon: Command, fleet: Fleet) -> None:
+    fleet.beat("api-1", "api-2", "api-3")
+    healthy(fleet)
+    day_ago = f"{fleet.server_ms - 90_000_000}-0"
+    hold = ("type", "operator", "rule", "hold", "reason", "automatic restarts held by ann")
+    for one in ("api-1", "api-3"):
+        fleet.do("HSET", fleet.keys.component(one), "held", "by ann")
+    fleet.do("XADD", fleet.keys.history("api-1"), day_ago, *hold)
+    fleet.do("XADD", fleet.keys.history("api-3"), "*", *hold)
+    fleet.do("HSET", fleet.keys.component("api-2"), "restart_method", "handler", "circuit_breaker_state", "open")
+    said = healthmon("doctor")
+    assert said.code == 1
+    assert "problem  handlers     api-2 is restarted by a handler, and no process offers one" in said.out
+    assert "warning  breakers     open: api-2" in said.out
+    assert "warning  held         for more than a day: api-1, the longest for 1 d 1 h" in said.out
+    assert "fix: healthmon resume api-1" in said.out
+    assert f"fix: redis-cli -p {urlsplit(fleet.url).port} CONFIG SET" in said.out
 
 
 def test_doctor_names_settings_that_nobody_knows(healthmon: Command, at: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from healthmon.views.diagnosis import (
     Rights,
     ServerFacts,
     StreamUse,
+    addressed,
     judge_blindness,
     judge_clock,
     judge_cluster,
@@ -20,6 +21,7 @@ from healthmon.views.diagnosis import (
     judge_rights,
     judge_server,
     judge_stream,
+    redis_cli,
 )
 from healthmon.views.picture import Replica, replica_of
 
@@ -98,3 +100,28 @@ def test_blind_time_counts_within_the_last_hour_only() -> None:
 def test_unknown_names_are_a_warning() -> None:
     assert judge_names(()).grade == "ok"
     assert judge_names(("HEALTH_X is no setting",)).fact == "HEALTH_X is no setting"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis://127.0.0.1:6379/0", "redis-cli"),
+        ("redis://localhost:7391/2", "redis-cli -p 7391"),
+        ("redis://ann:secret@db-1:6380/0", "redis-cli -h db-1 -p 6380 --user ann --askpass"),
+        ("rediss://:secret@db-1", "redis-cli -h db-1 --tls --askpass"),
+        ("unix:///run/a b.sock?db=1", "redis-cli -s '/run/a b.sock'"),
+        ("", "redis-cli"),
+    ],
+)
+def test_redis_cli_is_told_where_the_server_is_and_never_a_password(url: str, words: str) -> None:
+    assert redis_cli(url) == words
+
+
+def test_a_fix_can_be_typed_as_it_stands() -> None:
+    finding = Finding(
+        "x", "warning", "fact", "redis-cli CONFIG SET appendonly yes; `healthmon why ID`, or `healthmon keys`"
+    )
+    assert addressed(finding, "redis-cli -p 7", "--prefix a").fix == (
+        "redis-cli -p 7 CONFIG SET appendonly yes; `healthmon why --prefix a ID`, or `healthmon keys`"
+    )
+    assert addressed(finding, "redis-cli", "") == finding
