@@ -6,13 +6,13 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from healthmon.core.blindness import canary_ms
-from healthmon.core.component import WORSE, Component, HealthState
+from healthmon.core.component import SILENCE, WORSE, Component, HealthState
+from healthmon.core.rules import is_refused
 
 if TYPE_CHECKING:
     from healthmon.core.event import Event
 
 _K = TypeVar("_K")
-SILENCE: Final = ("silence", "not_observable")
 MINUTE_MS: Final = 60_000
 _RUNNING: Final = (HealthState.HEALTHY, HealthState.DEGRADED, HealthState.INITIALIZING)
 
@@ -20,15 +20,14 @@ _RUNNING: Final = (HealthState.HEALTHY, HealthState.DEGRADED, HealthState.INITIA
 class Census:
     """Counts and indexes. Whoever changes a record lets it `leave` before and `enter` after.
 
-    `silent`: id -> since when nothing was heard of it, by the rules; `silent_running` of them are only degraded.
-    `fell`: who fell silent when, the latest last.
+    `silent`: whoever is silent by the rules; `silent_running` of them are only degraded. `fell`: who fell silent when.
     `due`: who is dead with a restart attempt to come. `probed`: who is probed. `dependants`: id -> who depends on it.
     `claims`: when restarts were claimed, the last minute of them.
     """
 
     def __init__(self) -> None:
         self.states: Counter[HealthState] = Counter()
-        self.silent: dict[str, int] = {}
+        self.silent: dict[str, Component] = {}
         self.silent_running = 0
         self.fell: deque[tuple[int, str]] = deque()
         self.due: dict[str, None] = {}
@@ -44,8 +43,8 @@ class Census:
         self._timeouts[component.limits.timeout_ms] += 1
         if component.rule in SILENCE and WORSE[component.state]:
             if component.id not in self.silent:
-                self.silent[component.id] = component.since_ms
-                self.fell.append((component.since_ms, component.id))
+                self.fell.append((_silent_since_ms(component), component.id))
+            self.silent[component.id] = component
             self.silent_running += component.state is HealthState.DEGRADED
         else:
             self.silent.pop(component.id, None)
@@ -53,6 +52,7 @@ class Census:
             self.due[component.id] = None
         if component.limits.probe is not None:
             self.probed[component.id] = None
+        self.probed_ok_ms = max(self.probed_ok_ms, component.probes.ok_ms)
         for dependency in component.policy.depends_on:
             self.dependants.setdefault(dependency, {})[component.id] = None
 
@@ -96,11 +96,23 @@ class Census:
         """How many are healthy, degraded or starting."""
         return sum(self.states[state] for state in _RUNNING)
 
-    def fallen(self, after_ms: int) -> list[str]:
+    def fallen(self, after_ms: int) -> set[str]:
         """Who fell silent after this moment and is silent still; older ones are forgotten for good."""
         while self.fell and self.fell[0][0] <= after_ms:
             self.fell.popleft()
-        return [one for at_ms, one in self.fell if self.silent.get(one) == at_ms]
+        return {one for at_ms, one in self.fell if at_ms > after_ms and self._is_silent_since(one, at_ms)}
+
+    def silent_since(self, after_ms: int) -> int:
+        """How many have been silent since after this moment."""
+        return sum(1 for one in self.silent.values() if _silent_since_ms(one) > after_ms and self._is_likely_ours(one))
+
+    def _is_silent_since(self, component_id: str, at_ms: int) -> bool:
+        component = self.silent.get(component_id)
+        return component is not None and _silent_since_ms(component) == at_ms and self._is_likely_ours(component)
+
+    def _is_likely_ours(self, component: Component) -> bool:
+        """Whether the fault may be ours; a refused probe proves that it is the component's."""
+        return not is_refused(component, self.probed_ok_ms)
 
     def claimed(self, now_ms: int) -> int:
         """How many restarts were claimed in the last minute."""
@@ -113,3 +125,8 @@ class Census:
         counts[key] -= 1
         if counts[key] <= 0:
             del counts[key]
+
+
+def _silent_since_ms(component: Component) -> int:
+    """Since when it is silent, whatever the stage; a record of an older version knows only that of its stage."""
+    return component.silent_ms or component.since_ms

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from healthmon.core.component import Component, HealthState
 from healthmon.core.decide import AGENT, RESTART
-from healthmon.core.failures import REFUSED
-from healthmon.core.rules import PROOFS
+from healthmon.core.rules import PROOFS, is_refused
 
 if TYPE_CHECKING:
     from healthmon.core.draft import Draft
@@ -63,7 +62,7 @@ def waits_for(component: Component, table: Table, means: Means, owner: str, now_
     down = dependency_down(component, table, now_ms)
     if down is not None:
         return f"its dependency {down.id} is {down.state}"
-    if table.brake.on and not _is_proven(component):
+    if table.brake.on and not _is_proven(component, table):
         return "mass failure"
     return runner_of(component, means)[1]
 
@@ -113,6 +112,6 @@ def claim(draft: Draft, means: Means, attempt: int, why: str) -> None:
     )
 
 
-def _is_proven(component: Component) -> bool:
+def _is_proven(component: Component, table: Table) -> bool:
     """Whether its death is proven, and not a mere silence."""
-    return component.rule in PROOFS or (component.limits.probe is not None and component.probes.outcome == REFUSED)
+    return component.rule in PROOFS or is_refused(component, table.census.probed_ok_ms)

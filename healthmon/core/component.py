@@ -75,6 +75,10 @@ WORSE: Final = {
 }
 
 
+# The rules that tell of silence.
+SILENCE: Final = ("silence", "not_observable")
+
+
 def legal(source: HealthState, target: HealthState) -> bool:
     """Whether a transition may be committed."""
     return target in LEGAL_EDGES[source]
@@ -121,6 +125,7 @@ class Component:
     restart: Attempts = NO_ATTEMPTS
     held: str = ""
     watch_ms: int = 0
+    silent_ms: int = 0
     flapping: int = 0
     turns: tuple[int, ...] = ()
     failure: Mapping[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from healthmon.core.component import WORSE, Component, HealthState
+from healthmon.core.component import SILENCE, WORSE, Component, HealthState
 from healthmon.core.policy import Defaults, read_policy
 from healthmon.core.score import score_of
 
@@ -80,6 +80,8 @@ def apply(component: Component, event: Event, defaults: Defaults) -> None:
         component.since_ms = event.at_ms
         component.reason = event.reason
         component.rule = event.rule
+        silent = event.rule in SILENCE and WORSE[component.state]
+        component.silent_ms = (component.silent_ms or event.at_ms) if silent else 0
     for name, value in event.set.items():
         if name == "policy":
             component.policy = read_policy(value, defaults)

@@ -54,7 +54,7 @@ class Brake:
         held_ms = now_ms - self.since_ms
         if held_ms >= BRAKE_MS_MAX:
             return f"mass failure held for {held_ms / 1000:.0f} s, the longest: deaths and restarts go on"
-        fallen = sum(1 for at_ms in census.silent.values() if at_ms > self.since_ms - timeout_ms)
+        fallen = census.silent_since(self.since_ms - timeout_ms)
         fleet = _fleet(census, fallen)
         if fallen >= ENDS_BELOW * fleet:
             return ""

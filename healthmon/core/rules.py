@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from healthmon.core.attempts import REPORT_SLACK_MS, TAKE_WITHIN_MS
 from healthmon.core.blindness import EXCUSED_MS_MAX, Blindness
 from healthmon.core.circuit import CircuitState
-from healthmon.core.component import WORSE, Component, HealthState, Status
+from healthmon.core.component import SILENCE, WORSE, Component, HealthState, Status
 from healthmon.core.event import FAILED_RESTART
 from healthmon.core.failures import REFUSED
 
@@ -231,7 +231,7 @@ def _base(component: Component, moment: Moment) -> Verdict:
     restart = component.restart
     if component.state in (HealthState.DEAD, HealthState.PERMANENTLY_FAILED) or restart.rev or restart.awaiting_ms:
         return Verdict(HealthState.HEALTHY, "heartbeat", _back(component, moment))
-    if WORSE[component.state] and component.rule in ("silence", "not_observable"):
+    if WORSE[component.state] and component.rule in SILENCE:
         silent_ms = max(0, moment.now_ms - component.since_ms)
         return Verdict(
             HealthState.HEALTHY,

@@ -45,6 +45,7 @@ MEMORY: Final = (
     "skew_ms",
     "interval_ms",
     "watch_ms",
+    "silent_ms",
     "flapping",
     "turns",
     "down",

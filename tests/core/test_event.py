@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from healthmon.core.component import Component, HealthState
 from healthmon.core.event import Event, EventType, apply, recovered
 from healthmon.core.policy import Defaults, Policy
@@ -38,8 +40,21 @@ def test_a_transition_moves_the_state_and_what_goes_with_it() -> None:
         "epoch": 9,
         "incident": "a@6000",
         "role": "db",
+        "silent_ms": 6_000,
         "turns": (6_000,),
     }
+
+
+def test_silence_began_with_its_first_stage_and_ends_with_any_other_rule() -> None:
+    component = record()
+    apply(component, transition("healthy", "degraded", 6_000), DEFAULTS)
+    apply(component, transition("degraded", "unhealthy", 7_000), DEFAULTS)
+    apply(component, replace(transition("unhealthy", "dead", 9_000), rule="silence"), DEFAULTS)
+    assert component.silent_ms == 6_000
+    apply(component, replace(transition("dead", "unhealthy", 9_500), rule="own_words"), DEFAULTS)
+    assert component.silent_ms == 0
+    apply(component, transition("unhealthy", "dead", 9_900), DEFAULTS)
+    assert component.silent_ms == 9_900
 
 
 def test_every_event_moves_rev_epoch_and_the_mark_of_its_command() -> None:
