@@ -229,9 +229,13 @@ def healing_fields(component: Component) -> dict[str, str]:
     }
 
 
-def hash_fields(component: Component) -> dict[str, str]:
-    """All fields of the component's hash."""
+def hash_fields(component: Component, before: Component | None = None) -> dict[str, str]:
+    """All fields of the component's hash; but for those about healing that are empty, and were so `before` too."""
     settle(component)
+    healing = healing_fields(component)
+    if before is not None:  # most components have nothing to heal, and a field costs what its name is long
+        known = healing_fields(before) if before.rev else {}
+        healing = {name: value for name, value in healing.items() if value or known.get(name)}
     return {
         "id": component.id,
         "state": component.state.value,
@@ -242,7 +246,7 @@ def hash_fields(component: Component) -> dict[str, str]:
         "role": component.role,
         "policy": component.policy.to_json(),
         "incident": component.incident,
-        **healing_fields(component),
+        **healing,
         "registered_at": rfc3339(component.born_ms),
         "born": str(component.born_ms),
         "control_folded": component.control_folded,

@@ -209,7 +209,7 @@ def _change(change: Change) -> dict[str, Any]:
         "names": [f"{event.id}/{event.born_ms}/{event.rev}" for event in change.events],
         "alerts": list(change.alerts),
         "history": [_flat(history_fields(event)) if _worth_history(before, event) else [] for event in change.events],
-        "hash": _flat({**hash_fields(after), **({"restart_taken": ""} if claimed else {})}),
+        "hash": _flat({**hash_fields(after, before), **({"restart_taken": ""} if claimed else {})}),
         "restart": _flat(_order(after, claimed)) if claimed else [],
         "budgeted": claimed is not None and not claimed.cause,
     }
