@@ -183,12 +183,18 @@ async def test_the_end_of_a_term_ends_its_probes() -> None:
 
     async with listening(hold) as port:
         wishes.want("a", {"url": f"http://127.0.0.1:{port}/"}, timeout_s=30, urgent=True)
+        wishes.want("b", {"callable": True}, interval_s=0.1, urgent=True)
+        wishes.want_at_once("c", {"url": f"tcp://127.0.0.1:{port}"})
         async with probing(wishes) as prober:
-            await eventually(lambda: prober._flights and pid_of(prober))
+            prober.callables["b"] = lambda: True
+            await eventually(lambda: len(prober._schedule._running) == 1 and wishes.of("c"), 5)
             wishes.leading = False
             with anyio.fail_after(5):
                 await ended.wait()
-            assert wishes.reports == []
+            seen = len(wishes.of("b"))
+            await eventually(lambda: len(wishes.of("b")) > seen + 10, 5)  # longer than results are looked after
+            assert prober._schedule.ids == ["b"]
+            assert wishes.of("a") == []
 
 
 async def test_a_function_that_never_returns_holds_one_place_and_leaves_the_others() -> None:
@@ -240,20 +246,25 @@ async def test_the_process_is_started_again_when_it_dies_and_says_nothing_of_wha
 
 
 async def test_a_process_that_stood_still_says_nothing_of_that_time() -> None:
-    wishes = Wishes()
-    async with listening(answering("200 OK")) as web, listening(silent) as port:
-        wishes.want("warm", {"url": f"tcp://127.0.0.1:{port}"}, urgent=True)
+    wishes, asked, stopped = Wishes(), anyio.Event(), anyio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await stopped.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with listening(answer) as port:
+        wishes.want("web", {"url": f"http://127.0.0.1:{port}/"}, interval_s=1, timeout_s=2, urgent=True)
         async with probing(wishes) as prober:
-            await eventually(lambda: wishes.of("warm"), 5)
+            with anyio.fail_after(10):
+                await asked.wait()
             os.kill(pid_of(prober), signal.SIGSTOP)
-            wishes.want("web", {"url": f"http://127.0.0.1:{web}/"}, interval_s=1, timeout_s=0.8, urgent=True)
-            prober.look_at("web")
-            wishes.want("hangs", {"url": f"http://127.0.0.1:{port}/"}, interval_s=1, timeout_s=0.8, urgent=True)
-            prober.look_at("hangs")
-            await eventually(lambda: len(prober._flights) == 2)
-            await anyio.sleep(1.5)  # how long it stands still is what is tested
+            stopped.set()
+            await anyio.sleep(2.5)  # that it stands still beyond the time-out is what is tested
             os.kill(pid_of(prober), signal.SIGCONT)
-            await eventually(lambda: wishes.of("web") and wishes.of("hangs"), 10)
+            await eventually(lambda: wishes.of("web"), 10)
     assert {report[2] for report in wishes.of("web")} == {"ok"}
 
 

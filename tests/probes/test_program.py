@@ -75,6 +75,8 @@ async def test_a_flood_of_output_is_bounded_and_its_end_is_told() -> None:
     flood = "import sys\nfor _ in range(100): sys.stdout.write('x' * 1_000_000)\nprint('\\nthe end')"
     result = await run(sys.executable, "-c", flood)
     assert (result.outcome, result.detail) == ("ok", "the end")
+    endless_line = await run("sh", "-c", "printf begin; head -c 8000 /dev/zero | tr '\\0' x")
+    assert endless_line.detail == "x" * 199 + "…"
 
 
 async def test_a_program_that_closes_its_output_and_goes_on_is_bounded_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -46,16 +47,23 @@ async def test_the_password_of_the_url_is_used_and_not_shown(fresh_server: Fresh
 async def test_a_unix_socket_is_probed_too(fresh_server: Fresh) -> None:
     server = fresh_server()
     await server.start()
-    socket = server.directory / "socket"
-    assert (await ping(f"unix://{socket}")).outcome == "ok"
+    path = server.directory / "socket"
+    assert (await ping(f"unix://{path}")).outcome == "ok"
     await server.kill()
-    assert (await ping(f"unix://{socket}")).outcome in ("refused", "failed")
+    assert (await ping(f"unix://{path}")).outcome in ("refused", "failed")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_a_port_that_nobody_listens_on_is_refused(host: str) -> None:
-    result = await ping(f"redis://{host}:{closed_port()}/0")
+async def test_a_port_that_nobody_listens_on_is_refused() -> None:
+    result = await ping(f"redis://127.0.0.1:{closed_port()}/0")
     assert (result.outcome, result.detail) == ("refused", "connection refused")
+
+
+async def test_a_name_is_refused_when_all_its_addresses_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = closed_port()
+    family = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+    found = [(*family, ("127.0.0.1", port)), (*family, ("127.0.0.2", port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    assert (await ping(f"redis://both.example:{port}/0")).outcome == "refused"
 
 
 async def test_a_frozen_server_fails_at_the_time_out(fresh_server: Fresh) -> None:

@@ -90,6 +90,16 @@ def test_a_probe_is_not_repeated_before_the_core_has_heard_of_it() -> None:
     assert begun(schedule, known, 30.002 + 15 * (1 + JITTER)) == ["a"]
 
 
+def test_what_is_running_is_not_begun_again_whatever_the_core_wants() -> None:
+    schedule = Schedule(10)
+    known = fleet(schedule, target("a", urgent=True))
+    assert begun(schedule, known, 0.0) == ["a"]
+    known |= fleet(schedule, target("a", due_ms=MS + 1000, urgent=True), now_s=0.5)
+    assert begun(schedule, known, 2.0) == []
+    schedule.end("a", MS + 3000, 3.0)
+    assert begun(schedule, known, 3.0) == ["a"]
+
+
 def test_a_second_permit_is_used_at_once() -> None:
     schedule = Schedule(10)
     known = fleet(schedule, target("a", urgent=True))
@@ -109,7 +119,7 @@ def test_those_that_hang_make_place_step_by_step_and_then_wait_for_each_other() 
     assert begun(schedule, known, 0.3) == []
     assert schedule.overdue(0.3) == [], "they may still answer"
     now_s, verdicts = 0.2 + PATIENCE_S[0], dict.fromkeys(known, 0)
-    for _ in range(200):
+    for turn in range(200):
         for one in schedule.overdue(now_s):
             schedule.put_back(one)
         for one in begun(schedule, known, now_s):
@@ -121,6 +131,8 @@ def test_those_that_hang_make_place_step_by_step_and_then_wait_for_each_other() 
                 schedule.end(one, MS + now_s * 1000, now_s)
                 verdicts[one] += 1
         now_s += 0.05
+        if turn == 40:  # two seconds: those that hang have not ended once
+            assert all(count for one, count in verdicts.items() if one.startswith("well"))
     well = [count for one, count in verdicts.items() if one.startswith("well")]
     hangs = [count for one, count in verdicts.items() if one.startswith("hangs")]
     assert min(well) >= 2
