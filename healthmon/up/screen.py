@@ -25,10 +25,17 @@ _WHO_WIDTH: Final = 12
 
 
 class Screen:
-    """Prints to stdout. A line that is too long for the terminal loses first the brackets at its end, then words."""
+    """Prints to stdout. A line that is too long for the terminal loses first the brackets at its end, then words.
+
+    How wide that is, is asked anew for each line: windows are made wider, most of all when lines are cut.
+    """
 
     def __init__(self, terminal: Terminal | None = None) -> None:
-        self._terminal = terminal or _own_terminal()
+        self._given = terminal
+
+    @property
+    def _terminal(self) -> Terminal:
+        return self._given or _own_terminal()
 
     def say(self, who: str, what: str) -> None:
         """A happening of a process, now."""
@@ -42,20 +49,13 @@ class Screen:
         """An event, at the time at which it happened. `pids`: of the replicas, by their names."""
         fields = entry.fields
         at_ms = read_time_ms(fields.get("at", "")) or entry.ms
-        kind, target, why = fields.get("type", ""), fields.get("to", ""), fields.get("reason", "")
-        if kind == EventType.TRANSITION:
-            look = look_of(target)
-            what = Cell(f"{fields.get('from', '')} -> {target}: {why}", look.tone if look.order else None)
-            self._print(at_ms, self._terminal.mark(target), fields.get("id", ""), what)
-            return
         happening = happening_of(fields)
-        if kind == EventType.LEADER:
-            what = Cell(f"leads{_of_pid(pids.get(happening.who))}: {why}", "busy")
-        elif kind in (EventType.RESTART, EventType.GUARD) and why:
-            what = Cell(why)  # a whole sentence, which the rule's name in front would not make clearer
+        if fields.get("type") == EventType.LEADER:
+            what = Cell(f"leads{_of_pid(pids.get(happening.who))}: {happening.why}", "busy")
         else:
-            what = Cell(": ".join(part for part in (happening.what, happening.why) if part))
-        self._print(at_ms, Cell("·", "none"), happening.who, what)
+            look = look_of(happening.state)
+            what = Cell(happening.sentence, look.tone if happening.state and look.order else None)
+        self._print(at_ms, self._terminal.mark(happening.state), happening.who, what)
 
     def show(self, lines: Sequence[str]) -> None:
         """Lines that are no happening."""
@@ -67,24 +67,25 @@ class Screen:
         shape = terminal.plain(mark.text)
         time = moment(at_ms, at_ms)
         head = f"{time} {shape:<2}{terminal.plain(who):<{_WHO_WIDTH}} "
-        text = self._fitting(what.text, len(head))
+        text = _fitting(terminal, what.text, len(head))
         painted = f"{terminal.paint(mark)}{' ' * (2 - len(shape))}"
         rest = terminal.paint(Cell(text, what.tone))
         self._put(f"{time} {painted}{terminal.plain(who):<{_WHO_WIDTH}} {rest}")
 
-    def _fitting(self, text: str, taken: int) -> str:
-        text, width = self._terminal.plain(text), self._terminal.width
-        if not width or taken + len(text) <= width:
-            return text
-        if text.endswith(")"):
-            text = text[: text.rfind(" (")]
-        if taken + len(text) <= width:
-            return text
-        return text[: max(0, width - taken - 2)].rpartition(" ")[0] + "..."
-
     @staticmethod
     def _put(line: str) -> None:
         print(line, flush=True)  # noqa: T201  # the screen is what this is for
+
+
+def _fitting(terminal: Terminal, text: str, taken: int) -> str:
+    text, width = terminal.plain(text), terminal.width
+    if not width or taken + len(text) <= width:
+        return text
+    if text.endswith(")"):
+        text = text[: text.rfind(" (")]
+    if taken + len(text) <= width:
+        return text
+    return text[: max(0, width - taken - 2)].rpartition(" ")[0] + "..."
 
 
 def _of_pid(pid: int | None) -> str:
@@ -99,5 +100,5 @@ def _own_terminal() -> Terminal:
         os.environ,
         is_tty=sys.stdout.isatty(),
         encoding=sys.stdout.encoding or "",
-        columns=shutil.get_terminal_size().columns,
+        columns=shutil.get_terminal_size(fallback=(0, 0)).columns,  # 0, and nothing is cut, where nobody knows
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from healthmon.store.keys import Keys
@@ -30,15 +32,46 @@ def told(capsys: pytest.CaptureFixture[str], terminal: Terminal, **fields: str) 
 
 def test_a_transition_is_one_line_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
     line = told(capsys, Terminal(), **TRANSITION)
-    assert line[8:] == " # worker-1     degraded -> unhealthy: no heartbeat for 4.0 s (unhealthy after 4 s)"
+    assert line[8:] == " # worker-1     Degraded -> Unhealthy: no heartbeat for 4.0 s (unhealthy after 4 s)"
 
 
 def test_a_line_that_is_too_long_loses_the_brackets_first(capsys: pytest.CaptureFixture[str]) -> None:
     line = told(capsys, Terminal(width=80), **TRANSITION)
-    assert line.endswith("unhealthy: no heartbeat for 4.0 s")
+    assert line.endswith("Unhealthy: no heartbeat for 4.0 s")
     line = told(capsys, Terminal(width=80), **TRANSITION | {"reason": "it says failing: " + "word " * 20})
     assert 75 < len(line) <= 80
     assert line.endswith(" word...")
+
+
+def test_states_are_told_by_the_words_of_every_other_surface(capsys: pytest.CaptureFixture[str]) -> None:
+    line = told(capsys, Terminal(unicode=True), **TRANSITION | {"from": "initializing", "to": "permanently_failed"})
+    assert " ⊘ worker-1     Starting → Gave up: " in line
+
+
+def test_what_is_no_transition_is_told_by_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    line = told(capsys, Terminal(), type="breaker", id="db", rule="open", reason="5 failures in a row")
+    assert line[8:] == " - db           breaker open: 5 failures in a row"
+    line = told(capsys, Terminal(), type="restart", id="db", rule="taken", reason="restart 1 taken by mon-1")
+    assert line.endswith("db           restart 1 taken by mon-1")
+
+
+def test_a_terminal_is_as_wide_as_it_is_by_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    screen, event = (
+        Screen(),
+        StreamEntry("1795462262114-0", TRANSITION | {"reason": "it says failing: " + "word " * 20}),
+    )
+    for columns in (60, 120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        screen.tell(event, {})
+    narrow, wide = capsys.readouterr().out.splitlines()
+    assert len(_bare(narrow)) <= 60 < len(_bare(wide)) <= 120
+
+
+def _bare(line: str) -> str:
+    return re.sub("\x1b\\[[0-9;]*m", "", line)
 
 
 def test_a_new_leader_is_told_with_its_pid(capsys: pytest.CaptureFixture[str]) -> None:
