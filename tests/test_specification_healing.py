@@ -16,6 +16,7 @@ from healthmon.integration import (
     DistributedHealthMonitor,
     EntryPoint,
     HealthState,
+    HeartbeatHelper,
     RestartPolicy,
     get_health_monitor,
     get_unified_coordinator,
@@ -121,54 +122,146 @@ async def test_programmatic_configuration(url: str) -> None:
     }
 
 
+# What the example's handler calls: the body of the test that runs, and what was done to it.
+bodies: list[HeartbeatHelper] = []
+steps: list[str] = []
+
+
+async def stop_jarvis_body() -> None:
+    steps.append("stop")
+    await bodies[0].stop()
+
+
+async def start_jarvis_body() -> bool:
+    steps.append("start")
+    await bodies[0].start()
+    return True
+
+
+async def restart_prime_server() -> bool:
+    return False
+
+
+async def custom_restart_handler(component_id: str) -> bool:
+    """
+    Custom restart logic for components.
+
+    Returns:
+        True if restart successful, False otherwise
+    """
+    logger.info(f"Restarting {component_id}...")  # noqa: G004  # the specification's own line
+
+    if component_id == "jarvis_body":
+        # Stop existing process
+        await stop_jarvis_body()
+
+        # Wait for cleanup
+        await asyncio.sleep(2)
+
+        # Start new process
+        success = await start_jarvis_body()
+
+        if success:
+            logger.info(f"✅ {component_id} restarted successfully")  # noqa: G004  # the specification's own line
+            return True
+        else:  # noqa: RET505  # the specification's own line
+            logger.error(f"❌ {component_id} restart failed")  # noqa: G004  # the specification's own line
+            return False
+
+    elif component_id == "j_prime":
+        # Prime has different restart logic
+        success = await restart_prime_server()
+        return success  # noqa: RET504  # the specification's own line
+
+    else:
+        logger.warning(f"Unknown component: {component_id}")  # noqa: G004  # the specification's own line
+        return False
+
+
+@pytest.mark.story
+@pytest.mark.asyncio
+async def test_custom_restart_handler() -> None:
+    """The custom restart handler, for a body that dies and is started by it, and one that it does not know."""
+    steps.clear()
+    bodies.append(HeartbeatHelper("jarvis_body", role=ComponentRole.JARVIS_BODY, heartbeat_interval=0.1))
+    await get_health_monitor(heartbeat_timeout=0.5, degraded_threshold=0.8, dead_threshold=1.2, mass_failure=False)
+
+    # Register custom restart handler
+    monitor = await get_health_monitor()
+    monitor.set_restart_handler(custom_restart_handler)
+
+    at_once = RestartPolicy(max_retries=1, base_delay=0.1)
+    for component_id in ("jarvis_body", "j_prime", "mailer"):
+        await monitor.register_component(component_id, restart_policy=at_once)
+        await monitor.heartbeat(component_id)
+
+    async def settled() -> bool:
+        health = await monitor.get_all_health()
+        states = {name: one.state.value for name, one in health.items()}
+        assert states == {
+            "jarvis_body": "healthy",
+            "j_prime": "permanently_failed",
+            "mailer": "permanently_failed",
+        }, states
+        return health["jarvis_body"].restart_attempt == 1
+
+    try:
+        await eventually(settled, 15)
+        assert steps == ["stop", "start"]
+    finally:
+        await bodies.pop().stop()
+        await monitor.stop()
+
+
+async def print_health_dashboard() -> None:
+    """Print a live health dashboard."""
+
+    monitor = await get_health_monitor()
+
+    while True:
+        os.system("clear")  # noqa: ASYNC221, S605  # the specification's own line
+
+        print("═" * 80)
+        print("  JARVIS TRINITY - DISTRIBUTED HEALTH DASHBOARD")
+        print("═" * 80)
+        print()
+
+        all_health = await monitor.get_all_health()
+
+        for comp_id, health in all_health.items():
+            # Color code by state
+            if health.state == HealthState.HEALTHY:
+                status = "✅ HEALTHY"
+            elif health.state == HealthState.DEGRADED:
+                status = "⚠️  DEGRADED"
+            elif health.state == HealthState.UNHEALTHY:
+                status = "🔴 UNHEALTHY"
+            elif health.state == HealthState.DEAD:
+                status = "💀 DEAD"
+            else:
+                status = f"❓ {health.state.upper()}"
+
+            print(f"{comp_id:20} {status:20}")
+
+            if health.last_heartbeat:
+                elapsed = time.time() - health.last_heartbeat
+                print(f"  └─ Last heartbeat: {elapsed:.1f}s ago")
+
+            if health.last_metrics:
+                metrics = health.last_metrics
+                if metrics.latency_ms:
+                    print(f"  └─ Latency: {metrics.latency_ms:.1f}ms")
+                if metrics.memory_mb:
+                    print(f"  └─ Memory: {metrics.memory_mb:.1f}MB")
+
+            print()
+
+        await asyncio.sleep(5)  # Refresh every 5 seconds
+
+
 @pytest.mark.asyncio
 async def test_health_dashboard(capsys: pytest.CaptureFixture[str]) -> None:
     """The health dashboard, until it has been printed once."""
-
-    async def print_health_dashboard() -> None:
-        """Print a live health dashboard."""
-
-        monitor = await get_health_monitor()
-
-        while True:
-            os.system("clear")  # noqa: ASYNC221, S605  # the specification's own line
-
-            print("═" * 80)
-            print("  JARVIS TRINITY - DISTRIBUTED HEALTH DASHBOARD")
-            print("═" * 80)
-            print()
-
-            all_health = await monitor.get_all_health()
-
-            for comp_id, health in all_health.items():
-                # Color code by state
-                if health.state == HealthState.HEALTHY:
-                    status = "✅ HEALTHY"
-                elif health.state == HealthState.DEGRADED:
-                    status = "⚠️  DEGRADED"
-                elif health.state == HealthState.UNHEALTHY:
-                    status = "🔴 UNHEALTHY"
-                elif health.state == HealthState.DEAD:
-                    status = "💀 DEAD"
-                else:
-                    status = f"❓ {health.state.upper()}"
-
-                print(f"{comp_id:20} {status:20}")
-
-                if health.last_heartbeat:
-                    elapsed = time.time() - health.last_heartbeat
-                    print(f"  └─ Last heartbeat: {elapsed:.1f}s ago")
-
-                if health.last_metrics:
-                    metrics = health.last_metrics
-                    if metrics.latency_ms:
-                        print(f"  └─ Latency: {metrics.latency_ms:.1f}ms")
-                    if metrics.memory_mb:
-                        print(f"  └─ Memory: {metrics.memory_mb:.1f}MB")
-
-                print()
-
-            await asyncio.sleep(5)  # Refresh every 5 seconds
 
     monitor = await get_health_monitor()
     await monitor.heartbeat("j_prime", {"latency_ms": 12.0, "memory_mb": 456.2})

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
+from healthmon.core.claims import ANYBODY
 from healthmon.core.event import EventType
 from healthmon.core.health import ComponentHealth, EventsMissed, HealthEvent
 from healthmon.core.restart import RestartPolicy
@@ -20,18 +21,17 @@ from healthmon.monitor_api.events import Callback, Events
 from healthmon.monitor_api.membership import Membership
 from healthmon.monitor_api.reading import Reading
 from healthmon.monitor_api.registrations import (
-    ANYBODY,
     BREAKER,
     THRESHOLDS,
     Probe,
     Registrations,
-    RestartHandler,
     RestartMethod,
     probe_part,
     restart_part,
 )
 from healthmon.monitor_api.verification import Verification, Verifier
 from healthmon.monitor_api.writing import Writing, check_id
+from healthmon.restarts.handler import Handler
 from healthmon.settings import Settings, load_settings
 
 
@@ -45,15 +45,15 @@ class DistributedHealthMonitor:
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401  # each setting has its own type; they are checked
         self.settings: Settings = load_settings(**given)
-        self._membership = Membership(self.settings)
         known = {name: value for name, value in given.items() if value is not None}
         self._registrations = Registrations(
             self.settings,
             {name: known[name] for name in THRESHOLDS if name in known},
             {name: known[name] for name in BREAKER if name in known},
         )
+        self._membership = Membership(self.settings, self._registrations.handlers, self._registrations.callables)
         self._verification = Verification()
-        self._membership.prepare(self._equip)
+        self._membership.prepare(self._let_it_ask)
         self._writing = Writing(self._membership, self._registrations)
         self._reading = Reading(self._membership, self._writing)
         self._events = Events(self._membership)
@@ -189,7 +189,7 @@ class DistributedHealthMonitor:
 
     # -- what this process offers --------------------------------------------------------------------------------------
 
-    def set_restart_handler(self, handler: RestartHandler | None, component_id: str | None = None) -> None:
+    def set_restart_handler(self, handler: Handler | None, component_id: str | None = None) -> None:
         """Have `handler(component_id)` restart a component, or all without a handler of their own; None takes it back.
 
         It is awaited in this process, also while another replica leads, once an attempt, for the attempt's time-out at
@@ -214,8 +214,8 @@ class DistributedHealthMonitor:
         """
         self._verification.plug(verifier)
 
-    def _equip(self, replica: Replica) -> None:
-        """The replica asks, restarts and probes with what this process offers."""
+    def _let_it_ask(self, replica: Replica) -> None:
+        """A new replica asks whom this program plugged in."""
         self._verification.join(replica.parts.healing.agreements)
 
     # -- reading -------------------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from anyio.abc import TaskGroup
 
 from healthmon.errors import HealthmonError, NoLeader
 from healthmon.monitor.replica import Replica
+from healthmon.probes.callable import Function
+from healthmon.restarts.handler import Handler
 from healthmon.run import make_replica
 from healthmon.settings import Settings
 from healthmon.store.calls import Client, call, open_raw
@@ -27,11 +29,14 @@ Left = Callable[[], Awaitable[None]]
 class Membership:
     """From `start` to `stop` this loop runs one replica; one task owns it and all that was started beside it.
 
-    A failure of the replica is raised by the next call.
+    A failure of the replica is raised by the next call. `handlers` and `callables`: what this process offers to restart
+    and to probe with; they may change at any time.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, handlers: dict[str, Handler], callables: dict[str, Function]) -> None:
         self.settings = settings
+        self._handlers = handlers
+        self._callables = callables
         self._made: list[Made] = []
         self._beside: list[tuple[Joined, Left]] = []
         self._replica: Replica | None = None
@@ -81,7 +86,7 @@ class Membership:
             if settings.redis_url.startswith("embedded://"):
                 server = await stack.enter_async_context(embedded_server(settings.redis_url))
                 settings = settings.model_copy(update={"redis_url": server.url})
-            self._replica = make_replica(settings)
+            self._replica = make_replica(settings, handlers=self._handlers, callables=self._callables)
             for made in self._made:
                 made(self._replica)
             self._client = open_raw(settings.redis_url, name=f"{settings.replica_id}-api")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from healthmon.core.claims import ANYBODY
 from healthmon.core.policy_values import breaker_of
 from healthmon.core.restart import RestartPolicy
 from healthmon.errors import Refused
+from healthmon.probes.callable import Function
+from healthmon.restarts.handler import Handler
 from healthmon.settings import Settings
 
 THRESHOLDS: Final = ("heartbeat_timeout", "degraded_threshold", "dead_threshold")
-ANYBODY: Final = "*"
 BREAKER: Final = ("failure_threshold", "recovery_timeout", "success_threshold")
 
-ProbeFunction = Callable[[], bool | None] | Callable[[], Awaitable[bool | None]]
-RestartHandler = Callable[[str], Awaitable[bool]]
-Probe = str | Sequence[str] | Mapping[str, Any] | ProbeFunction
+Probe = str | Sequence[str] | Mapping[str, Any] | Function
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class Registrations:
     settings: Settings
     thresholds: Mapping[str, float]
     breaker: dict[str, Any]
-    handlers: dict[str, RestartHandler] = field(default_factory=dict)
-    callables: dict[str, ProbeFunction] = field(default_factory=dict)
+    handlers: dict[str, Handler] = field(default_factory=dict)
+    callables: dict[str, Function] = field(default_factory=dict)
     restarts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -67,7 +67,7 @@ class Registrations:
         # Where nothing is given any more, what was sent before is taken back by saying what the settings say.
         self.breaker = given or ({name: getattr(self.settings, name) for name in BREAKER} if self.restarts else {})
 
-    def handle(self, whom: str, handler: RestartHandler | None) -> None:
+    def handle(self, whom: str, handler: Handler | None) -> None:
         """Offer a handler for a component, or for all (`*`); None takes it back."""
         if handler is None:
             self.handlers.pop(whom, None)

@@ -10,6 +10,7 @@ from time import monotonic
 
 import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from healthmon.agent.ownership import Ownership, OwnershipCoordinator, get_unified_coordinator
 from healthmon.core.roles import ComponentType, EntryPoint
@@ -50,7 +51,7 @@ async def program(url: str, lives_s: float) -> AsyncIterator[anyio.abc.Process]:
     """The program above, once it owns the component."""
     async with await anyio.open_process([sys.executable, "-c", PROGRAM, url, str(lives_s)], stderr=None) as process:
         assert process.stdout is not None
-        assert await process.stdout.receive() == b"True\n"
+        assert await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 100) == b"True"
         try:
             yield process
         finally:
