@@ -48,6 +48,8 @@ _TIMES: Final = (
     *("last_probe_at", "registered_at"),
 )
 _KNOWN: Final = {"id", "state", "failure", *(name for names in _PARTS.values() for name in names)}
+# These are not there before something happens that makes them.
+_STORED_ONLY: Final = {"restart_taken", "restart_token", "acknowledged_by"}
 
 
 def show(
@@ -65,7 +67,9 @@ async def _show(component_id: str, form: Form, where: Where) -> None:
         if is_for_people(form):
             say(_lines(terminal(), record, history, watch.now_ms, wide=form is Form.WIDE))
         else:
-            say_one(form, {**json_of(record), "history": [json_of(entry.fields) for entry in history]})
+            # Programs find every name, also of what is empty.
+            whole = {**dict.fromkeys(_KNOWN - _STORED_ONLY, ""), **record}
+            say_one(form, {**json_of(whole), "history": [json_of(entry.fields) for entry in history]})
         tell_age(watch)
 
 

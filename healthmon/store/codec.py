@@ -57,6 +57,8 @@ MEMORY: Final = (
 )
 # Of these the memory holds the fields that are not as they were at first.
 MEMORY_PARTS: Final = ("breaker", "restart", "failures", "probes")
+# The memory leaves out what is as it was at first: it is written with every heartbeat's totals.
+_AT_FIRST: Final = {one.name: one.default for one in fields(Component) if one.name in MEMORY}
 BATCH_MAX: Final = 1000
 _as_json: Final = json.JSONEncoder(separators=(",", ":")).encode  # `dumps` would make an encoder for each call
 _PLAIN: Final = (str, int, float)
@@ -183,7 +185,8 @@ def busy_fields(component: Component) -> dict[str, str]:
 
 
 def _memory(component: Component) -> dict[str, object]:
-    kept: dict[str, object] = {name: getattr(component, name) for name in MEMORY}
+    values = {name: getattr(component, name) for name in MEMORY}
+    kept: dict[str, object] = {name: value for name, value in values.items() if value != _AT_FIRST[name]}
     for name in MEMORY_PARTS:
         part = getattr(component, name)
         first = type(part)()
