@@ -127,7 +127,7 @@ async def test_the_demo_has_a_leader_and_then_troubles_and_ctrl_c_ends_all_of_it
     begun_s = monotonic()
     assert urlsplit(demo.url).port
     await demo.says("12 components are healthy", 15)
-    await demo.says(r"j_prime +healthy -> degraded: latency_ms 450 above 200", 15 - (monotonic() - begun_s))
+    await demo.says(r"j_prime +Healthy (->|→) Degraded: latency_ms 450 above 200", 15 - (monotonic() - begun_s))
     names = [" ".join(one.cmdline()) for one in demo.meet_family()]
     assert sum("healthmon.up.replica" in name for name in names) == 3
     assert sum("healthmon.demo.component" in name for name in names) == 12
@@ -193,7 +193,7 @@ async def test_data_is_kept_and_its_folder_belongs_to_one(up: Callable[..., Up],
     await first.says(r"kill -9 \d+")
     async with open_raw(first.url, name="test") as client:
         await call(client, "XADD", KEYS.heartbeats, "*", "id", "j_prime")
-        await first.says("j_prime +unknown -> healthy")
+        await first.says("j_prime +Unknown (->|→) Healthy")
     other = up("--data", str(data))
     await other.ends(2)
     assert other.lines[-1].endswith(

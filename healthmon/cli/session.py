@@ -103,7 +103,7 @@ def left_url(settings: SharedSettings) -> str | None:
     return left
 
 
-def url_of(settings: Settings) -> str:
+def url_of(settings: SharedSettings) -> str:
     """The URL to connect to: that of the running server where the setting names its directory."""
     url = settings.redis_url
     return url_in(url) if url.startswith("embedded://") else url

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +20,7 @@ from healthmon.settings import Settings
 from healthmon.store.acl import Role
 from healthmon.store.codec import decode_heartbeats
 from healthmon.store.keys import STATES, Keys, rows_of
-from tests.cli.conftest import Command
+from tests.cli.conftest import ROOT, Command, wait
 from tests.cli.fleet import Fleet
 from tests.servers import FreshServer
 
@@ -246,3 +249,16 @@ def test_a_beat_takes_its_id_from_the_environment(
     monkeypatch.setenv("HEALTH_COMPONENT_ID", "job-2")
     assert healthmon("beat").code == 0
     assert sent(fleet)[0]["id"] == "job-2"
+
+
+def test_a_beat_that_goes_on_says_once_that_it_is_heard_and_ends_with_a_goodbye(fleet: Fleet, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "healthmon", "beat", "job-3", "--every", "0.05"]
+    with (tmp_path / "err").open("w") as err:
+        process = subprocess.Popen(words, stderr=err, stdout=subprocess.PIPE, cwd=ROOT)
+        wait(lambda: len(sent(fleet)) > 3 and (tmp_path / "err").read_text())
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=10)[0] == b""
+    assert process.returncode == 0
+    told = (tmp_path / "err").read_text()
+    assert told == f"healthmon: {fleet.url} takes a heartbeat of job-3 every 0.05 s; Ctrl-C says goodbye\n"
+    assert sent(fleet)[-1]["status"] == "stopping"
