@@ -209,6 +209,12 @@ class Component:
         return max(self.last_heartbeat_ms, self.probes.ok_ms)
 
     @property
+    def answered_ms(self) -> int:
+        """The last ok heartbeat or good probe: it answers what failed before."""
+        ok_ms = self.last_heartbeat_ms if self.status is Status.OK else self.failures.ok_ms
+        return max(ok_ms, self.probes.ok_ms)
+
+    @property
     def good_words(self) -> int:
         """Heartbeats in all that said ok."""
         return self.total_heartbeats - self.unwell_heartbeats

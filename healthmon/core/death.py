@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from healthmon.core.attempts import delay_ms, jitter_seed
+from healthmon.core.attempts import JITTER, delay_ms, jitter_seed
 from healthmon.core.component import HealthState
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def ended_as(failure: Mapping[str, Any]) -> str:
 
 
 def remaining(component: Component) -> list[tuple[int, int]]:
-    """The attempts that are left, each with the earliest time at which it can be due if every one before fails at once.
+    """The attempts that are left, each with the earliest time at which it can be due: every one before fails at once.
 
     Empty where there is no schedule. After the last one it gives up.
     """
@@ -71,10 +72,9 @@ def remaining(component: Component) -> list[tuple[int, int]]:
     if component.state is not HealthState.DEAD or not attempts.next_ms:
         return []
     due_ms, left = attempts.next_ms, [(attempts.done + 1, attempts.next_ms)]
+    share = 1 - JITTER if limits.jitter else 1  # which jitter comes is known with the death that it follows
     for attempt in range(attempts.done + 2, limits.max_retries + 1):
-        due_ms += limits.timeout_ms + delay_ms(
-            limits, attempt, jitter_seed(component.id, component.born_ms, 0, attempt)
-        )
+        due_ms += round(share * delay_ms(replace(limits, jitter=False), attempt))
         left.append((attempt, due_ms))
     return left
 

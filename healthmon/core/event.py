@@ -112,16 +112,17 @@ def _note(component: Component, event: Event) -> None:
             component.turns = (*component.turns, event.at_ms)[-TURNS_KEPT:]
     elif event.type in (EventType.OPERATOR, EventType.DEPENDENCY, EventType.BREAKER, EventType.RESTART):
         component.acts = (*component.acts, f"{event.at_ms} {event.reason}")[-ACTS_KEPT:]
-    if event.rule == FAILED_RESTART and component.last_heartbeat_ms <= event.at_ms:
-        failures = component.failures
-        component.failures = replace(
-            failures,
-            recorded=failures.recorded + 1,
-            total=failures.total + 1,
-            source="restart",
-            detail=event.reason,
-            at_ms=event.at_ms,
-        )
+    if event.rule == FAILED_RESTART and event.target == HealthState.DEAD.value:
+        _count_failed_restart(component, event)
+
+
+def _count_failed_restart(component: Component, event: Event) -> None:
+    """As evidence, of which a follower may have folded already what came after: the same is left as at its leader."""
+    failures = component.failures
+    if failures.at_ms <= event.at_ms:
+        failures = replace(failures, source="restart", detail=event.reason, at_ms=event.at_ms)
+    answered = component.answered_ms > event.at_ms
+    component.failures = replace(failures, recorded=failures.recorded + (not answered), total=failures.total + 1)
 
 
 def recovered(component: Component, replica: str) -> Event:

@@ -10,7 +10,7 @@ from typing import Final
 class Failures:
     """Failures in a row by source, and in all. `words`: heartbeats that said failing. `recorded`: by `record_failure`.
 
-    `at_ms`, `source` and `detail` are of the latest one.
+    `at_ms`, `source` and `detail` are of the latest one. `ok_ms`: the last ok heartbeat before others came.
     """
 
     words: int = 0
@@ -19,6 +19,7 @@ class Failures:
     source: str = ""
     detail: str = ""
     at_ms: int = 0
+    ok_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,7 @@ def fold_heartbeat(component: Component, beat: Heartbeat, arrival_ms: int, blind
     _fold_identity(component, beat, defaults, arrival_ms)
     _fold_status(component, beat, arrival_ms)
     if beat.metrics:
-        component.probed_latency = False
-        fold_metrics(component, beat.metrics, arrival_ms)
+        fold_metrics(component, _with_measured(component, beat.metrics), arrival_ms)
     elif component.metrics and arrival_ms - component.metrics_ms >= component.limits.timeout_ms:
         _drop_metrics(component)
     if not component.alive_since_ms:
@@ -59,10 +58,17 @@ def fold_metrics(component: Component, metrics: dict[str, float], arrival_ms: in
         component.band, component.good_streak = band, 0
 
 
+def _with_measured(component: Component, said: dict[str, float]) -> dict[str, float]:
+    """What it says, and beside it the latency that probes measure, unless it reports its own."""
+    component.probed_latency &= "latency_ms" not in said and component.limits.probe is not None
+    return {**said, "latency_ms": component.metrics["latency_ms"]} if component.probed_latency else said
+
+
 def _drop_metrics(component: Component) -> None:
     component.metrics, component.metrics_ms = {}, 0
     component.score, component.worst_metric = 1.0, ""
     component.band, component.good_streak = 0, 0
+    component.probed_latency = False
 
 
 def _fold_incarnation(component: Component, beat: Heartbeat, arrival_ms: int, blind_ms: int) -> None:
@@ -107,9 +113,11 @@ def _fold_status(component: Component, beat: Heartbeat, arrival_ms: int) -> None
         component.starting_ms = 0
     elif component.status is not Status.STARTING or not component.starting_ms:
         component.starting_ms = arrival_ms
+    failures = component.failures
+    if beat.status is not Status.OK and component.status is Status.OK and component.last_heartbeat_ms:
+        failures = component.failures = replace(failures, ok_ms=component.last_heartbeat_ms)
     component.status = beat.status
     component.msg = beat.msg
-    failures = component.failures
     if beat.status is Status.OK:
         if failures.words or failures.recorded:
             component.failures = replace(failures, words=0, recorded=0)
@@ -138,3 +146,9 @@ def settled(component: Component) -> bool:
         and component.breaker.state == "closed"
         and not (component.failures.words or component.failures.recorded or component.restart.awaiting_ms)
     )
+
+
+def repeatable(component: Component, beat: Heartbeat) -> bool:
+    """Whether the bytes of this heartbeat, just folded, leave nothing else to do when they come again."""
+    own_metrics = (bool(beat.metrics) or not component.metrics) and not component.probed_latency
+    return settled(component) and own_metrics and not beat.sent_ms

@@ -17,7 +17,7 @@ from healthmon.core.census import Census
 from healthmon.core.component import Component
 from healthmon.core.decide import look_at_ms
 from healthmon.core.event import Event, EventType, apply
-from healthmon.core.fold import fold_heartbeat, settled
+from healthmon.core.fold import fold_heartbeat, repeatable, settled
 from healthmon.core.guard import Brake
 from healthmon.core.heartbeat import Heartbeat, Rejection, Unreadable
 from healthmon.core.ids import valid_id
@@ -241,7 +241,7 @@ class Table:
 
     def _remember(self, component: Component, beat: Heartbeat, fields: list[bytes]) -> None:
         """Keep the bytes whose repetition changes nothing; the first gap of one and a half intervals is looked at."""
-        repeats = settled(component) and (bool(beat.metrics) or not component.metrics) and not beat.sent_ms
+        repeats = repeatable(component, beat)
         component.repeat = kept(fields, component.raw_id) if repeats else None
         component.layout = self.wire.layout(fields) if repeats and beat.metrics else None
         component.bounds = good_bounds(component.layout.names, component.limits.rows) if component.layout else ()
@@ -277,7 +277,7 @@ class Table:
         self.census.enter(component)
         self._refold_upto = max(self._refold_upto, mark_of(component)) if component.last_id else self._refold_upto
         self._looks.push(component, component.proof_ms + component.limits.timeout_ms)
-        if not settled(component):
+        if not settled(component) or component.waits_for_time:
             self.changed[component.id] = None
 
     def drop(self, component_id: str) -> None:
