@@ -73,7 +73,7 @@ class ProbeProcess:
         """One life of the process. Raises _Lost when it was short."""
         await self._given.wait()
         begun_s = clock.monotonic_s()
-        command = [sys.executable, "-P", "-c", BEGIN, *sys.path]
+        command = [sys.executable, "-c", BEGIN, *sys.path]
         try:
             process = await anyio.open_process(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None, start_new_session=True

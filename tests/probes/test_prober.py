@@ -246,12 +246,15 @@ async def test_the_process_is_started_again_when_it_dies_and_says_nothing_of_wha
 
 
 async def test_a_process_that_stood_still_says_nothing_of_that_time() -> None:
-    wishes, asked, stopped = Wishes(), anyio.Event(), anyio.Event()
+    wishes, asked, stopped, runs = Wishes(), anyio.Event(), anyio.Event(), anyio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         asked.set()
         await stopped.wait()
+        writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        await runs.wait()
+        await anyio.sleep(0.1)  # the rest comes after it has read the beginning
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
 
@@ -264,8 +267,19 @@ async def test_a_process_that_stood_still_says_nothing_of_that_time() -> None:
             stopped.set()
             await anyio.sleep(2.5)  # that it stands still beyond the time-out is what is tested
             os.kill(pid_of(prober), signal.SIGCONT)
+            runs.set()
             await eventually(lambda: wishes.of("web"), 10)
     assert {report[2] for report in wishes.of("web")} == {"ok"}
+
+
+async def test_it_imports_from_where_its_parent_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("redis", "httpx", "healthmon"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    wishes = Wishes()
+    wishes.want_at_once("closed", {"url": f"tcp://127.0.0.1:{closed_port()}"})
+    async with probing(wishes):
+        await eventually(lambda: wishes.of("closed"))
 
 
 async def test_while_redis_is_away_the_newest_of_each_is_kept_and_then_sent_once() -> None:
