@@ -7,7 +7,7 @@ owner which was stopped by its kernel knows at once that its lease has run out; 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 from redis.asyncio import Redis
 
@@ -108,17 +108,6 @@ class Owners:
         reply = await self._own(client, [self._keys.owner(component_id)], said)
         lease = OwnerLease.read(reply[1].decode("utf-8", "replace"))
         return Owned(lease) if reply[0] == b"OWNED" else HeldBy(lease, max(0, reply[2]))
-
-
-class Verifier(Protocol):
-    """Who must agree before a component is restarted."""
-
-    async def agrees(self, component_id: str) -> str:
-        """Empty: the component may be restarted now. Otherwise the reason why not, a sentence for people.
-
-        A refusal is no attempt: it is asked again later.
-        """
-        ...
 
 
 class OwnerVerifier:
