@@ -53,18 +53,23 @@ class Schedule:
         return self.planned[-1][1] if self.planned else 0
 
 
-def schedule_of(component: Component, dependencies: Mapping[str, str], *, braked: bool) -> Schedule | None:
-    """The schedule; nothing where nobody restarts it and nobody ever did. `dependencies`: id -> state."""
+def schedule_of(component: Component, dependencies: Mapping[str, str], now_ms: int, *, braked: bool) -> Schedule | None:
+    """The schedule; nothing where nobody restarts it and nobody ever did. `dependencies`: id -> state.
+
+    While an attempt that is due waits, those after it move along.
+    """
     limits, attempts = component.limits, component.restart
     if not (has_method(component) or attempts.done or attempts.by_itself):
         return None
     running = component.state is HealthState.RESTARTING
     healthy = component.state is HealthState.HEALTHY
+    late_ms = max(0, now_ms - attempts.next_ms)
+    planned = tuple((number, at_ms + late_ms * (n > 0)) for n, (number, at_ms) in enumerate(remaining(component)))
     return Schedule(
         method=attempts.method if running else limits.restart.method,
         done=attempts.done,
         most=limits.restart.max_retries,
-        planned=tuple(remaining(component)),
+        planned=planned,
         waits=_waits(component, dependencies, braked=braked) if attempts.next_ms else "",
         running=running,
         taken=printable(attempts.taken) if running else "",
@@ -107,7 +112,7 @@ def next_attempt(schedule: Schedule, now_ms: int, zone: tzinfo | None, *, led: b
     number, due_ms = schedule.planned[0]
     said = when(due_ms, now_ms, zone)
     if due_ms > now_ms:
-        first = f"{name} at {said}" + (f", if no longer {schedule.waits}" if schedule.waits else "")
+        first = f"{name} at {said}" + (f", but would wait: {schedule.waits}" if schedule.waits else "")
     elif schedule.waits:
         first = f"{name} is due since {said} and waits: {schedule.waits}"
     else:
@@ -120,9 +125,10 @@ def next_attempt(schedule: Schedule, now_ms: int, zone: tzinfo | None, *, led: b
 def attempts_sentence(schedule: Schedule, now_ms: int, zone: tzinfo | None) -> str:
     """`1 of 5 used, by agent; the others at the earliest 14:31:17, 14:31:37; …`."""
     parts = [f"{schedule.done} of {schedule.most} used" + (f", by {schedule.method}" if schedule.method else "")]
-    if len(schedule.planned) > 1:
-        times = [when(at_ms, now_ms, zone, distance=False) for _, at_ms in schedule.planned[:TOLD_MAX]]
-        more = len(schedule.planned) - len(times)
+    ahead = [at_ms for _, at_ms in schedule.planned if at_ms > now_ms]
+    if len(schedule.planned) > 1 and ahead:
+        times = [when(at_ms, now_ms, zone, distance=False) for at_ms in ahead[:TOLD_MAX]]
+        more = len(ahead) - len(times)
         parts.append(f"at the earliest {', '.join(times)}" + (f" and {more} later" if more else ""))
     if schedule.resets_ms:
         parts.append(f"count from 0 again at {when(schedule.resets_ms, now_ms, zone)} if it stays healthy")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from healthmon.views.states import StateLook, look_of
@@ -26,6 +27,7 @@ _LEAST: Final = 6  # no column gets narrower
 _LAST_LEAST: Final = 24
 _WRAP_LEAST: Final = 12
 _UNDER: Final = 4
+_UNIT: Final = re.compile(r"(ms|s|m|h|d|MB|%)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,8 @@ class Terminal:
     def table(self, head: Sequence[str], rows: Sequence[Sequence[Cell | str]], *, under: bool = True) -> list[str]:
         """Rows under a head, columns as wide as they need, empty ones left out.
 
-        Where the width does not suffice, the last column goes under its line, or is cut, with `under` off.
+        Where the width does not suffice, the last column is wrapped, or goes under its line where next to nothing is
+        left for it; with `under` off it is cut.
         """
         if not rows:
             return []
@@ -103,11 +106,15 @@ class Terminal:
         lines: list[str] = []
         for n, row in enumerate(cells):
             lines.append("  ".join(self._padded(row[at], width) for at, width in zip(used, widths, strict=True)))
+            cell = row[last]
             if not stacked:
-                cell = row[last]
-                lines[-1] += "  " * bool(widths) + self.paint(Cell(self._cut(cell.text, left), cell.tone, cell.weight))
+                told = self._wrapped(cell.text, left) if under else [self._cut(cell.text, left)]
+                first, *rest = [self.paint(replace(cell, text=line)) for line in told]
+                indent = sum(width + 2 for width in widths)
+                lines[-1] += "  " * bool(widths) + first
+                lines += [" " * indent + line for line in rest]
             elif n or not head:
-                lines += [" " * _UNDER + line for line in self._wrapped(row[last].text, self.width - _UNDER) if line]
+                lines += [" " * _UNDER + line for line in self._wrapped(cell.text, self.width - _UNDER) if line]
         return [line.rstrip() for line in lines]
 
     def labelled(self, rows: Sequence[tuple[str, str]], *, indent: int = 2) -> list[str]:
@@ -149,6 +156,8 @@ class Terminal:
         if not self.width or len(text) <= most or most < _WRAP_LEAST:
             return [text]
         at = text.rfind(" ", 0, most + 1)
+        if _UNIT.match(text, at + 1) and text[at - 1].isdigit():
+            at = text.rfind(" ", 0, at)  # a number and its unit stay together
         at = at if at > most // 2 else most
         return [text[:at].rstrip(), *self._wrapped(text[at:].lstrip(), most)]
 

@@ -122,7 +122,7 @@ def explain(known: Known) -> Why:
         rev=component.rev,
         led=known.lease is not None,
         refused=_refused(known),
-        schedule=schedule_of(component, known.dependencies, braked=known.brake.on),
+        schedule=schedule_of(component, known.dependencies, now_ms, braked=known.brake.on),
         breaker=breaker_of(component),
         probe=probe_of(component),
         dependencies=known.dependencies,

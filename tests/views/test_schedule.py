@@ -6,6 +6,7 @@ from typing import Any
 
 from healthmon.core.attempts import Attempts
 from healthmon.core.component import Component, HealthState
+from healthmon.core.death import remaining
 from healthmon.core.policy import Defaults, Policy
 from healthmon.views.schedule import (
     Schedule,
@@ -28,7 +29,7 @@ def component(state: HealthState = HealthState.DEAD, *, policy: Any = None, **re
 
 
 def schedule(one: Component, *, braked: bool = False, **dependencies: str) -> Schedule:
-    found = schedule_of(one, dependencies, braked=braked)
+    found = schedule_of(one, dependencies, NOW, braked=braked)
     assert found is not None
     return found
 
@@ -58,18 +59,20 @@ def test_one_that_is_due_says_why_it_waits() -> None:
     assert told(due).startswith(
         "restart attempt 1/5 is due since 19:31:01 (4 s ago) and waits: no process offers a restart handler for j_prime"
     )
+    later = [at_ms for _, at_ms in schedule(due).planned[1:]]
+    assert later == [at_ms + 4000 for _, at_ms in remaining(due)[1:]]
     plain = component(next_ms=NOW - 4000)
     assert told(plain, led=False).startswith("restart attempt 1/5 is due since 19:31:01 (4 s ago), but nobody leads;")
 
 
 def test_what_will_hold_an_attempt_is_said_before_it_is_due() -> None:
     one = component(next_ms=NOW + 2000)
-    assert "if no longer its dependency db is Dead;" in told(one, db="dead", cache="healthy")
-    assert "if no longer mass failure;" in told(one, braked=True)
+    assert "but would wait: its dependency db is Dead;" in told(one, db="dead", cache="healthy")
+    assert "but would wait: mass failure;" in told(one, braked=True)
     one.rule = "exit"  # a proven death is not held
     assert "mass failure" not in told(one, braked=True)
     one.held = "by ann: disk swap"
-    assert "if no longer held by ann: disk swap;" in told(one, db="dead")
+    assert "but would wait: held by ann: disk swap;" in told(one, db="dead")
 
 
 def test_a_running_attempt_says_who_has_it_and_until_when() -> None:
@@ -91,8 +94,8 @@ def test_used_attempts_of_a_healthy_one_say_when_they_count_from_0_again() -> No
 
 
 def test_a_component_that_nobody_restarts_has_no_schedule() -> None:
-    assert schedule_of(component(policy={}), {}, braked=False) is None
-    assert schedule_of(component(policy={"method": "none"}), {}, braked=False) is None
+    assert schedule_of(component(policy={}), {}, NOW, braked=False) is None
+    assert schedule_of(component(policy={"method": "none"}), {}, NOW, braked=False) is None
 
 
 def test_the_schedule_of_many_attempts_names_the_first() -> None:

@@ -55,11 +55,25 @@ def test_columns_are_as_wide_as_they_need_and_empty_ones_left_out() -> None:
     assert lines == ["ID       REASON", "a        one", "long-id  two"]
 
 
-def test_the_last_column_is_cut_to_the_width() -> None:
+def test_the_last_column_is_wrapped_under_its_own_beginning() -> None:
     screen = Terminal(unicode=True, width=40)
-    (line,) = screen.table((), [("j_prime", "no heartbeat for 34.0 s (dead after 34 s)")])
+    lines = screen.table((), [("j_prime", "no heartbeat for 34.0 s (dead after 34 s)"), ("b", "well")])
+    assert lines == ["j_prime  no heartbeat for 34.0 s (dead", "         after 34 s)", "b        well"]
+
+
+def test_the_last_column_is_cut_where_a_line_must_remain_one() -> None:
+    screen = Terminal(unicode=True, width=40)
+    (line,) = screen.table((), [("j_prime", "no heartbeat for 34.0 s (dead after 34 s)")], under=False)
     assert line == "j_prime  no heartbeat for 34.0 s (dead…"
-    assert Terminal(width=40).table((), [("j_prime", "n" * 50)])[0].endswith("n...")
+    assert Terminal(width=40).table((), [("j_prime", "n" * 50)], under=False)[0].endswith("n...")
+
+
+def test_a_number_and_its_unit_stay_on_one_line() -> None:
+    screen = Terminal(unicode=True, width=30)
+    assert screen.labelled([("a", "it is tried again in: 60 s by then")]) == [
+        "  a  it is tried again in:",
+        "     60 s by then",
+    ]
 
 
 def test_the_last_column_goes_under_its_line_when_there_is_no_room() -> None:
