@@ -126,7 +126,7 @@ def forget(component: Component, command: Command) -> Event:
 
 def _changed(component: Component, policy: Policy, command: Command, defaults: Defaults) -> dict[str, object]:
     """What registering again sets; one that is dead already is given its next attempt by its new method."""
-    role = policy.role or component.role
+    role = policy.role or component.beat_role
     changes: dict[str, object] = {"policy": policy.to_json(), "declared": True}
     if role != component.role:
         changes["role"] = role

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from healthmon.core.policy_values import breaker_of, count, duration, ids_of, probe_of, restart_of, rows_of, text_of
 from healthmon.core.score import DEFAULT_ROWS, Row
 from healthmon.errors import Refused
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # An announced interval is bounded, or one heartbeat could excuse itself for a year. A policy may set its own interval.
 INTERVAL_MS_MAX: Final = 3_600_000
@@ -123,6 +121,11 @@ class Policy:
     breaker: Mapping[str, float | int] = field(default_factory=dict, hash=False)
     probe: Mapping[str, Any] = field(default_factory=dict, hash=False)
     depends_on: tuple[str, ...] = ()
+
+    def __hash__(self) -> int:
+        """Of all parts: policies that differ in their probes alone must not share one hash, there are thousands."""
+        parts = [getattr(self, one.name) for one in fields(self)]
+        return hash(tuple(tuple(sorted(map(repr, p.items()))) if isinstance(p, Mapping) else p for p in parts))
 
     @property
     def always_expected(self) -> bool:
