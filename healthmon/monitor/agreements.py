@@ -24,10 +24,14 @@ Verifier = Callable[[str], Awaitable[str]]
 
 
 class Agreements:
-    """Answers of owners, by component. Whoever is looked up is asked; a verifier that fails or hangs refuses."""
+    """Answers of owners, by component. Whoever is looked up is asked; a verifier that fails or hangs refuses.
+
+    `answered` is set with each answer; who looks them all up clears it.
+    """
 
     def __init__(self, verifier: Verifier | None = None) -> None:
         self.verifier = verifier
+        self.answered = False
         self._answers: dict[str, tuple[float, str]] = {}
         self._asked: dict[str, None] = {}
         self._wanted = anyio.Event()
@@ -60,6 +64,7 @@ class Agreements:
                 answer = await self._ask(component_id)
                 self._answers[component_id] = (clock.monotonic_s(), answer)
                 self._asked.pop(component_id, None)
+                self.answered = True
                 ring()
 
     async def _ask(self, component_id: str) -> str:

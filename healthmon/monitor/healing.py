@@ -10,6 +10,7 @@ from healthmon.core.component import Component, HealthState
 from healthmon.core.draft import Draft
 from healthmon.core.event import Event, EventType
 from healthmon.core.guard import RULE
+from healthmon.core.policy import NEVER_MS
 from healthmon.core.rules import Moment
 from healthmon.core.table import Table
 from healthmon.monitor.agreements import WAITING, Agreements
@@ -29,13 +30,14 @@ class Healing:
     agreements: Agreements
     means: Means = field(default_factory=Means)
     _looked_ms: int = 0
+    _next_due_ms: int = 0
 
     async def heal(self, leadership: Leadership, moment: Moment) -> None:
         """After a round's decisions: trip or end the brake, tell dependants, claim restarts that are due."""
         self._brake(leadership, moment)
         if self.table.moved:
             await self.ledger.commit(leadership, self._tell_dependants(moment), moment)
-        if self.table.census.due and not 0 <= moment.now_ms - self._looked_ms < LOOK_EVERY_MS:
+        if self._is_time(moment.now_ms):
             self._looked_ms = moment.now_ms
             await self.ledger.commit(leadership, self._claims(moment), moment)
 
@@ -45,6 +47,16 @@ class Healing:
             return False
         self._set_brake(leadership, moment, reason, 0, cause)
         return True
+
+    def _is_time(self, now_ms: int) -> bool:
+        """Whether something happened that an attempt waits for, or it is time to look again at all that wait.
+
+        By the table's time alone they would wait for the next entry: among components that are all dead, a second.
+        """
+        if not self.table.census.due:
+            return False
+        happened = self.agreements.answered or now_ms >= self._next_due_ms
+        return happened or not 0 <= now_ms - self._looked_ms < LOOK_EVERY_MS
 
     def _brake(self, leadership: Leadership, moment: Moment) -> None:
         table, defaults = self.table, self.table.defaults
@@ -78,6 +90,10 @@ class Healing:
             component = table.get(one)
             if component is None or not component.rev:
                 continue
+            if one in table.census.due:
+                self._next_due_ms = min(self._next_due_ms, component.restart.next_ms)
+            if component.previous == HealthState.RESTARTING and one in moved:
+                self._next_due_ms = 0  # there is room for another
             down = down_of(component, table)
             if down != component.down:
                 yield component, self._told(component, down, moment)
@@ -93,9 +109,12 @@ class Healing:
     def _claims(self, moment: Moment) -> Iterable[Decision]:
         """The attempts that may begin now, the longest due first; those that wait say why, once."""
         table, census, defaults = self.table, self.table.census, self.table.defaults
-        known = (table.get(one) for one in list(census.due))
-        due = [one for one in known if one is not None and one.restart.next_ms <= moment.now_ms]
+        known = [one for one in map(table.get, list(census.due)) if one is not None]
+        due = [one for one in known if one.restart.next_ms <= moment.now_ms]
+        later = (one.restart.next_ms for one in known if one.restart.next_ms > moment.now_ms)
+        self._next_due_ms = min(later, default=NEVER_MS)
         self.agreements.keep_only(due)
+        self.agreements.answered = False
         in_flight, this_minute = census.states[HealthState.RESTARTING], census.claimed(moment.now_ms)
         for component in sorted(due, key=lambda one: one.restart.next_ms):
             owner = self.agreements.of(component)
