@@ -43,7 +43,7 @@ CLOCK_READS: Final = frozenset(
 )
 KEY_WORDS: Final = (
     "heartbeats|control|events|restarts|rejected|components?|state|counts|history|leader|epoch|generation|cursor|blind"
-    "|guard|gone|monitors?|silence|alive|hot|hint|alerts|help|meta"
+    "|guard|gone|monitors?|owner|silence|alive|hot|hint|alerts|help|meta"
 )
 SPELT_KEY: Final = re.compile(rf"(^|[\w}}]):\{{|[\w}}]:({KEY_WORDS})(:|$)|^:({KEY_WORDS}):?$")
 SHAPELESS: Final = frozenset(("base", "common", "helpers", "manager", "misc", "util", "utils"))

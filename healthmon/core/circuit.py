@@ -17,6 +17,9 @@ class CircuitState(StrEnum):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, str) and self.value == other.lower()
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # str has one of its own, which would not fold the case
+
     def __hash__(self) -> int:
         return hash(self.value)
 

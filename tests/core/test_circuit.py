@@ -10,4 +10,5 @@ def test_what_a_breaker_is_equals_its_name_in_any_case() -> None:
     assert CircuitState.OPEN == "open"
     assert hash(CircuitState.OPEN) == hash("open")
     assert CircuitState.OPEN != "closed"
+    assert not CircuitState.OPEN != "OPEN"  # noqa: SIM202  # `!=` is what is asked for
     assert CircuitState.OPEN != 1
