@@ -10,13 +10,14 @@ import copy
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from healthmon.core.alert import alert_of
 from healthmon.core.answers import answer
 from healthmon.core.claims import Means, claim, down_of, waits_for
 from healthmon.core.command import Command, read_command, register
 from healthmon.core.component import Component
 from healthmon.core.decide import decide
 from healthmon.core.draft import Draft
-from healthmon.core.event import Event, EventType
+from healthmon.core.event import Event, EventType, apply
 from healthmon.core.marks import Entry, settle
 from healthmon.core.policy import Defaults, Policy, parse_policy
 from healthmon.core.reporting import fold_report
@@ -125,6 +126,16 @@ def ask(table: Table, command: Entry, now_ms: int, means: Means = MEANS) -> list
     for event in events:
         assert table.apply(event, moment)
     return [*done, *events]
+
+
+def alerts_of(record: Component, events: list[Event], defaults: Defaults) -> list[dict[str, Any]]:
+    """What people are told of events that followed on this record."""
+    told = []
+    for event in events:
+        before, record = record, copy.copy(record)
+        apply(record, event, defaults)
+        told.append(alert_of(before, record, event, "healthmon", 0))
+    return [one for one in told if one is not None]
 
 
 @dataclass
