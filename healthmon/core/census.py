@@ -21,7 +21,8 @@ class Census:
     """Counts and indexes. Whoever changes a record lets it `leave` before and `enter` after.
 
     `silent`: whoever is silent by the rules; `silent_running` of them are only degraded. `fell`: who fell silent when.
-    `due`: who is dead with a restart attempt to come. `probed`: who is probed. `dependants`: id -> who depends on it.
+    `due`: who is dead with a restart attempt to come. `probed`: who is probed, and in
+    `news` who of them has changed since somebody looked. `dependants`: id -> who depends on it.
     `claims`: when restarts were claimed, the last minute of them.
     """
 
@@ -32,6 +33,7 @@ class Census:
         self.fell: deque[tuple[int, str]] = deque()
         self.due: dict[str, None] = {}
         self.probed: dict[str, None] = {}
+        self.news: dict[str, None] = {}
         self.dependants: dict[str, dict[str, None]] = {}
         self.claims: deque[int] = deque()
         self.probed_ok_ms = 0
@@ -78,7 +80,9 @@ class Census:
         self._timeouts[after_ms] += 1
 
     def note(self, event: Event) -> None:
-        """Count the restarts of the last minute."""
+        """Count the restarts of the last minute; keep who is probed and has changed."""
+        if event.id in self.probed:
+            self.news[event.id] = None
         if event.target == HealthState.RESTARTING.value:
             self.claims.append(event.at_ms)
 

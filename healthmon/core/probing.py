@@ -32,14 +32,14 @@ def next_probe(component: Component, moment: Moment) -> Wish:
 
     Before silence makes it dead one last probe is made at the deadline, whatever the breaker says.
     """
-    probe, probes, breaker = component.limits.probe, component.probes, component.breaker
+    probe, probes = component.limits.probe, component.probes
     if probe is None or component.state is HealthState.RESTARTING:
         return Wish(NEVER_MS)
     last_ms = silence_ends_ms(component, moment) if component.state is HealthState.UNHEALTHY else 0
-    at_once = last_ms <= moment.now_ms or breaker.state == CircuitState.OPEN
-    if probes.at_ms < last_ms and at_once and not component.silence_rests:
+    usual = _by_breaker(component, probe, moment)
+    if probes.at_ms < last_ms <= usual.due_ms and not component.silence_rests:
         return Wish(last_ms, urgent=True)
-    return _by_breaker(component, probe, moment)
+    return usual
 
 
 def _by_breaker(component: Component, probe: ProbeLimits, moment: Moment) -> Wish:

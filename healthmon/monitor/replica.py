@@ -52,6 +52,7 @@ class Parts:
     """What one replica is made of; `healthmon.run` puts it together.
 
     `beside`: what else runs for as long as the replica does. `offers`: whom this process has restart handlers for.
+    `look_at` is told who is probed and has changed.
     """
 
     keys: Keys
@@ -75,6 +76,7 @@ class Parts:
     clients: tuple[Client, ...]
     beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
     offers: Callable[[], list[str]] = list
+    look_at: Callable[[str], object] = str
 
     async def close(self) -> None:
         """Close every connection."""
@@ -218,6 +220,9 @@ class Replica:
 
     def _finish_round(self) -> None:
         self._watch_backlog()
+        news, self.parts.table.census.news = self.parts.table.census.news, {}
+        for component_id in news:
+            self.parts.look_at(component_id)
         self.done_at = dict(self.parts.tail.at)
         if self.round_done.statistics().tasks_waiting:
             self.round_done.set()

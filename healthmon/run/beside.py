@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from healthmon.core.policy import NEVER_MS
 from healthmon.core.probing import next_probe
@@ -88,8 +87,6 @@ def put_beside(
 ) -> None:
     """Give the replica what runs beside its rounds. The two tables may change while it runs."""
     offered = Handlers(handlers)
-    tasks: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
-        make_runner(replica, scripts, offered).run,
-        make_prober(replica, client, callables).run,
-    )
-    replica.parts.beside, replica.parts.offers = tasks, offered.announced
+    runner, prober = make_runner(replica, scripts, offered), make_prober(replica, client, callables)
+    replica.parts.beside = (runner.run, prober.run)
+    replica.parts.offers, replica.parts.look_at = offered.announced, prober.look_at
