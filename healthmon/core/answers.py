@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from healthmon.core.breaker import closed
-from healthmon.core.circuit import CircuitState
 from healthmon.core.claims import Means, claim, runner_of
 from healthmon.core.component import Component, HealthState
 from healthmon.core.death import NO_METHOD, ended_as
@@ -52,10 +51,7 @@ def _resume(draft: Draft, asked: Command, _: Means) -> None:
 
 
 def _reset_breaker(draft: Draft, asked: Command, _: Means) -> None:
-    if draft.record.breaker.state == CircuitState.CLOSED:
-        reason = _by(asked, "circuit breaker reset")
-    else:
-        reason = _by(asked, f"circuit breaker reset, it was {draft.record.breaker.state}")
+    reason = _by(asked, f"{draft.record.breaker.state} circuit breaker reset")
     turned = closed(draft.record, draft.at_ms, reason)
     draft.say(EventType.BREAKER, turned.reason, "reset-breaker", breaker=turned.fields)
 

@@ -35,6 +35,7 @@ FIRING: Final = frozenset(
 
 RESTART: Final = "restart"  # the rule of what attempts themselves do
 AGENT: Final = "agent"
+_GONE: Final = WORSE[HealthState.DEAD]
 _WELL: Final = frozenset((HealthState.HEALTHY, HealthState.UNKNOWN))
 
 
@@ -246,6 +247,6 @@ def _changes(record: Component, verdict: Verdict, at_ms: int) -> dict[str, Any]:
 
 
 def shown_score(component: Component, silent_scores: tuple[float, ...]) -> float:
-    """The score for people and programs: a silent component may not look well because its last words were."""
-    stage = WORSE[component.state] if component.rule == "silence" else 0
+    """The score for people and programs: a silent or dead one may not look well because its last words were."""
+    stage = WORSE[component.state] if component.rule == "silence" or WORSE[component.state] == _GONE else 0
     return math.floor(min(component.score, silent_scores[stage]) * 100 + 0.5) / 100

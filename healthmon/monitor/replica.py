@@ -376,10 +376,10 @@ class Replica:
             "components": str(len(parts.table.components)),
             "rules": json.dumps(asdict(parts.table.defaults)),
             "handlers": json.dumps(parts.offers()),
+            "allow_exec": "on" if parts.healing.means.allow_exec else "off",
         }
         await announcer.announce(now_ms, said)
-        runners = announcer.runners(parts.offers())
-        parts.healing.means = replace(parts.healing.means, handlers=runners)
+        parts.healing.means = replace(parts.healing.means, handlers=announcer.runners(parts.offers()))
         await self._be_hot()
         parts.watch.rank(standby_rank(self.settings.replica_id, announcer.live, announcer.leader))
         if leadership is not None and parts.table.canary_ms != self._canary_ms:
