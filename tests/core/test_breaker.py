@@ -367,7 +367,7 @@ def test_late_failures_after_it_was_reset_do_not_open_it_again() -> None:
     for _ in range(9):
         shard.probe("failed", generation=0)
     assert (state(shard), shard.state()) == ("closed", "healthy")
-    assert last_turn(shard).reason == "circuit breaker reset, it was open by alice: port is open again"
+    assert last_turn(shard).reason == "open circuit breaker reset by alice: port is open again"
 
 
 # -- reset -------------------------------------------------------------------------------------------------------------
