@@ -213,6 +213,6 @@ def test_reset_breaker_closes_an_open_breaker(healthmon: Command, start: Start, 
     said = healthmon("reset-breaker", "api-1", "--by", "ann", "--reason", "mended")
     assert (said.code, said.err) == (0, "")
     assert said.out.startswith("api-1: open circuit breaker reset")
-    assert all(word in said.out for word in ("it was open", "by ann", ": mended"))
+    assert all(word in said.out for word in ("by ann", ": mended"))
     in_state(fleet, "api-1", "healthy")
     assert "breaker open: 5 failures in a row" in healthmon("events", "--type", "breaker").out
