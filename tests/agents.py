@@ -1,7 +1,6 @@
 """Agents and their programs under a cluster of real replicas: real processes, killed, stopped and started at will.
 
-`agents(cl)` overhears everything that is said on the shard's streams meanwhile, since it is not the test that sends the
-heartbeats and the reports. At its end all agents are killed, and what they said and did is the cluster's to judge.
+`agents(cl)` overhears what they say, and at its end kills them all: what they said and did is the cluster's to judge.
 """
 
 from __future__ import annotations
@@ -14,17 +13,12 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
-
-from healthmon.core.heartbeat import Heartbeat
-from healthmon.store.calls import call, open_raw
-from healthmon.store.codec import decode_heartbeats, text_map
-from tests.cluster import ROOT, Cluster, order
-from tests.history import Fields, entry_ms
+from tests.cluster import ROOT, Cluster
+from tests.history import Fields
+from tests.overhearing import overhearing
 from tests.waiting import eventually
 
 FOR_EVER = ("sleep", "1000")
@@ -41,8 +35,6 @@ class Agents:
     nursery: subprocess.Popen[str]
     url: str
     pids: dict[str, int] = field(default_factory=dict)
-    _at: dict[str, bytes] = field(default_factory=dict)
-    _sent: dict[str, list[str]] = field(default_factory=dict)
 
     # -- processes -------------------------------------------------------------------------------------------------
 
@@ -142,50 +134,6 @@ class Agents:
         """The states that it went through."""
         return [said["to"] for _, said in await self.cl.events(after, id=id_, type="transition")]
 
-    # -- overhearing -----------------------------------------------------------------------------------------------
-
-    async def overhear(self, ready: anyio.Event) -> None:
-        """Note who sends heartbeats and reports, until cancelled."""
-        client = open_raw(self.cl.url, name="overhearing", timeout_s=5)
-        self._at = {self.cl.keys.heartbeats: b"0-0", self.cl.keys.control: b"0-0"}
-        try:
-            while True:
-                where: list[str | bytes] = [*self._at, *self._at.values()]
-                for stream, entries in await call(client, "XREAD", "COUNT", 2000, "BLOCK", 50, "STREAMS", *where) or ():
-                    for entry, fields in entries:
-                        self._note(stream.decode(), entry, fields)
-                ready.set()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await client.aclose()
-
-    async def overheard_all(self) -> None:
-        """Returns when everything was overheard that is said now."""
-        client = open_raw(self.cl.url, name="last-overheard", timeout_s=5)
-        for stream in self._at:
-            for entry, _ in await call(client, "XREVRANGE", stream, "+", "-", "COUNT", 1):
-                await eventually(partial(self._is_past, stream, entry))
-        await client.aclose()
-
-    def _is_past(self, stream: str, entry: bytes) -> bool:
-        return order(self._at[stream].decode()) >= order(entry.decode())
-
-    def _note(self, stream: str, entry: bytes, fields: list[bytes]) -> None:
-        self._at[stream] = entry
-        if stream == self.cl.keys.control:
-            self.cl.commands[entry.decode()] = text_map(fields)
-            return
-        for beat in decode_heartbeats(fields) if fields[0] != b"canary" else ():
-            if isinstance(beat, Heartbeat):
-                self._sent.setdefault(beat.id, []).append(entry.decode())
-
-    def _tell_load(self) -> None:
-        """What the load did not send itself was sent all the same."""
-        load = self.cl.load
-        for one in self._sent.keys() - load.last.keys():
-            load.sent[one] = [entry_ms(entry) for entry in self._sent[one]]
-            load.last[one] = self._sent[one][-1]
-
     def note_executions(self) -> None:
         """Tell the cluster what the journals say was executed."""
         for path in sorted(self.cl.folder.glob("*.journal")):
@@ -197,8 +145,6 @@ class Agents:
         self.nursery.kill()
         self.nursery.wait()
         await self.cl.passes(50)
-        await self.overheard_all()
-        self._tell_load()
         self.note_executions()
 
 
@@ -228,10 +174,6 @@ async def agents(cl: Cluster, *, through: str = "", verbs: Path | None = None) -
     """Agents for components of this cluster, which they reach by `through`; none outlives the block."""
     with _nursery(cl.folder, verbs) as nursery:
         made = Agents(cl, nursery, through or cl.url)
-        async with anyio.create_task_group() as group:
-            ready = anyio.Event()
-            group.start_soon(made.overhear, ready)
-            await ready.wait()
+        async with overhearing(cl):
             yield made
             await made.end()
-            group.cancel_scope.cancel()

@@ -257,8 +257,9 @@ def the_brake_holds(history: History) -> Iterator[str]:
             yield f"{entry}: the brake trips again while it holds"
         if before_ms and not after_ms and milliseconds(said["at"]) - before_ms > BRAKE_MS_MAX + 1000:
             yield f"{entry}: the brake held for {milliseconds(said['at']) - before_ms} ms"
+    times = [(milliseconds(said["at"]), since_ms) for _, said, since_ms in turns]
     for entry, said, before, _ in told(history):
-        on = next((since_ms for turn, _, since_ms in reversed(turns) if _order(turn) < _order(entry)), 0)
+        on = _is_braked(times, milliseconds(said["at"]))
         if not on or said["type"] != "transition" or said.get("cause") or before.policy.get("probe"):
             continue
         if said["to"] == "dead" and said.get("rule") == "silence":
@@ -303,13 +304,14 @@ def deaths_have_a_proof(history: History) -> Iterator[str]:
             yield f"{entry}: {named(said)} is dead by {said['rule']}, and the report is {cause or 'none'} {kind}"
 
 
+def _is_braked(turns: list[tuple[int, int]], at_ms: int) -> bool:
+    """By the times that events name: what a turn brings about is committed with it, and may stand before it."""
+    known = [since_ms for turn_ms, since_ms in turns if turn_ms < at_ms or (turn_ms == at_ms and not since_ms)]
+    return bool(known and known[-1])
+
+
 def _is_brake(said: Fields) -> bool:
     return not said.get("id") and "mass_since_ms" in changes(said)
-
-
-def _order(entry: str) -> tuple[int, int]:
-    ms, _, number = entry.partition("-")
-    return int(ms), int(number or 0)
 
 
 Promise = Callable[["History"], Iterator[str]]

@@ -39,6 +39,11 @@ class Load:
         self._beating.update(dict.fromkeys(ids, scope))
         self.group.start_soon(self._beat, scope, ids, every_s, said)
 
+    def hush_some(self, *ids: str) -> None:
+        """These fall silent; with them whoever began to beat together with one of them."""
+        for one in ids:
+            self._beating.pop(one).cancel()
+
     def hush(self) -> None:
         """All fall silent."""
         for scope in self._beating.values():
