@@ -32,6 +32,11 @@ class Healing:
     _looked_ms: int = 0
     _next_due_ms: int = 0
 
+    def begin(self) -> None:
+        """A new term: what a former leader did not get to is looked at, whoever moved meanwhile."""
+        self._looked_ms = self._next_due_ms = 0
+        self.table.moved.update(dict.fromkeys(self.table.census.dependants))
+
     async def heal(self, leadership: Leadership, moment: Moment) -> None:
         """After a round's decisions: trip or end the brake, tell dependants, claim restarts that are due."""
         self._brake(leadership, moment)

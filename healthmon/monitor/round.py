@@ -67,6 +67,7 @@ class Round:
             await self._take_in(await self.reading.drain())
             if before == self.tail.at:
                 break
+        self.healing.begin()
         await self.orders.obey_kept(leadership, self.table.moment(self.table.seen_ms))
 
     async def _lead(self, leadership: Leadership, slice_: Slice) -> None:

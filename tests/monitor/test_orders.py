@@ -20,7 +20,33 @@ async def test_a_command_is_obeyed_on_the_record_as_somebody_else_left_it(url: s
         await cluster.ask("cmd", "hold", "id", "a", "by", "alice", "reason", "upgrade")
 
         async def held() -> bool:
-            return (await cluster.record("a"))["held"] == "by alice: upgrade"
+            return (await cluster.record("a")).get("held") == "by alice: upgrade"
 
         await eventually(held)
         assert int((await cluster.record("a"))["rev"]) >= int(before["rev"]) + 8
+
+
+async def test_a_new_leader_tells_dependants_what_the_former_one_did_not_get_to(url: str) -> None:
+    async with replicas(url, "m1") as cluster:
+        for component_id, policy in (("prime", "{}"), ("reactor", '{"depends_on":["prime"]}')):
+            await cluster.ask("cmd", "register", "id", component_id, "policy", policy)
+        first = await cluster.leader()
+        first.parts.healing.heal = _nothing  # type: ignore[method-assign]  # it decides, and is gone before it tells
+        await cluster.send("id", "prime", "status", "failing")
+
+        async def unhealthy() -> bool:
+            return (await cluster.record("prime")).get("state") == "unhealthy"
+
+        await eventually(unhealthy)
+        assert not await cluster.events(type="dependency")
+        await cluster.stop("m1")
+        await cluster.start("m2")
+
+        async def told() -> list[dict[str, str]]:
+            return await cluster.events(type="dependency", id="reactor")
+
+        assert (await eventually(told))[0]["reason"].startswith("prime is ")
+
+
+async def _nothing(*_: object) -> None:
+    return
