@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from healthmon.store.calls import call
@@ -26,12 +28,15 @@ async def test_a_command_is_obeyed_on_the_record_as_somebody_else_left_it(url: s
         assert int((await cluster.record("a"))["rev"]) >= int(before["rev"]) + 8
 
 
-async def test_a_new_leader_tells_dependants_what_the_former_one_did_not_get_to(url: str) -> None:
-    async with replicas(url, "m1") as cluster:
+async def test_a_new_leader_tells_dependants_what_the_former_one_did_not_get_to(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient: dict[str, Any] = {"heartbeat_timeout": 30.0, "degraded_threshold": 60.0, "dead_threshold": 90.0}
+    async with replicas(url, "m1", **patient) as cluster:
         for component_id, policy in (("prime", "{}"), ("reactor", '{"depends_on":["prime"]}')):
             await cluster.ask("cmd", "register", "id", component_id, "policy", policy)
         first = await cluster.leader()
-        first.parts.healing.heal = _nothing  # type: ignore[method-assign]  # it decides, and is gone before it tells
+        monkeypatch.setattr(first.parts.healing, "heal", _nothing)  # it decides, and is gone before it tells
         await cluster.send("id", "prime", "status", "failing")
 
         async def unhealthy() -> bool:
