@@ -133,8 +133,35 @@ async def test_the_demo_has_a_leader_and_then_troubles_and_ctrl_c_ends_all_of_it
     assert sum("healthmon.demo.component" in name for name in names) == 12
     assert not [line for line in demo.lines if re.match(r"[\d:]+ !", line)], "a child complained"
     async with open_raw(demo.url, name="test") as client:
-        policy = json.loads(await call(client, "HGET", KEYS.component("j_prime"), "policy"))
+        policy = json.loads(await call(client, "HGET", KEYS.component("reactor_core"), "policy"))
     assert policy["heartbeat_timeout"] == 2, "whoever asks must see when it is called silent"
+    assert policy["depends_on"] == ["j_prime"]
+    demo.signal(signal.SIGINT)
+    await demo.ends(0)
+    await demo.leaves_nothing()
+
+
+async def test_a_killed_component_comes_back_by_itself_and_a_crash_loop_ends_until_it_is_revived(
+    up: Callable[..., Up],
+) -> None:
+    demo = up("--demo")
+    pid = int((await demo.says(r"kill -9 (\d+)  # worker-1 +it comes back by itself"))[1])
+    await demo.says("12 components are healthy", 15)
+    demo.meet_family()
+    os.kill(pid, signal.SIGKILL)
+    await demo.says(r"worker-1 +Unhealthy \S+ Dead: killed by SIGKILL")
+    await demo.says(r"worker-1 +restart 1 taken by up")
+    await demo.says(r"worker-1 +Starting \S+ Healthy: heard from after restart 1 of 3", 15)
+    await demo.says(
+        r"search +Dead \S+ Gave up: gave up after 3 of 3 restarts: exited with code 1: OSError: no disk", 60
+    )
+    async with open_raw(demo.url, name="test") as client:
+        failure = json.loads(await call(client, "HGET", KEYS.component("search"), "failure"))
+        assert failure["lines"] == "opening /srv/data\nOSError: no disk"
+    await demo.says(r"search +Gave up \S+ Restarting: .* asked by the demo: its disk is there again", 60)
+    await demo.says(r"search +Starting \S+ Healthy: heard from after restart 1 of 3", 15)
+    assert not [line for line in demo.lines if "mass failure" in line]
+    demo.meet_family()
     demo.signal(signal.SIGINT)
     await demo.ends(0)
     await demo.leaves_nothing()
@@ -142,9 +169,9 @@ async def test_the_demo_has_a_leader_and_then_troubles_and_ctrl_c_ends_all_of_it
 
 async def test_a_leader_that_is_killed_is_replaced_and_there_are_three_again(up: Callable[..., Up]) -> None:
     it = up(HEALTH_REDIS_URL="redis://:secret@192.0.2.1:6379/0")
-    pid = int((await it.says(r"kill -9 (\d+)"))[1])
+    pid = int((await it.says(r"kill -9 (\d+)  # mon"))[1])
     it.meet_family()
-    name = re.search(r"(\S+): another leads", it.text)
+    name = re.search(r"# (\S+) +another one leads", it.text)
     assert name
     os.kill(pid, signal.SIGKILL)
     await it.says(rf"{name[1]} +\(pid {pid}\) was ended by SIGKILL \(kill -9\); it is started again in \d")

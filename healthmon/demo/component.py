@@ -2,10 +2,14 @@
 
 It is real in what counts: a process of its own whose heartbeats the HeartbeatHelper sends. Its work is made up, and so
 are its troubles, which the parent asks for in lines on standard input.
+
+It says `READY` on standard output when it could begin, and begins when it is greeted: so its parent can report a
+restart before the first heartbeat. With a text in the environment as FAULT it fails with that text instead.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sys
@@ -22,6 +26,8 @@ from healthmon.demo.play import INTERVAL_S
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+READY: Final = "ready"
+FAULT: Final = "DEMO_FAULT"
 STARTING_S: Final = 1.5
 _LATENCY_MS: Final = 12.0
 
@@ -48,7 +54,7 @@ class Component:
         self._mood = Mood(clock.monotonic_s() + STARTING_S, Status.STARTING, "warming up")
 
     def run(self) -> None:
-        """Until the parent is gone, which raises ParentGone, or SIGTERM, which raises SystemExit."""
+        """Until the parent is gone (ParentGone), a crash is asked for (OSError), or SIGTERM comes (SystemExit)."""
         while True:
             if clock.monotonic_s() >= self._mood.until_s:
                 self._mood = WELL
@@ -71,15 +77,24 @@ class Component:
             # Whatever is asked meanwhile waits in the pipe, as it would for a program that hangs.
             self._inbox.sleep(lasts_s)
             return
+        if asked["kind"] == "crash":
+            raise OSError(asked["msg"])
         until_s = clock.monotonic_s() + lasts_s
         self._mood = Mood(until_s, Status(asked["status"]), asked["msg"], asked["metrics"])
 
 
-def main() -> None:
-    """Be the component that the greeting names until the parent is gone or sends SIGTERM; then say goodbye."""
+def main() -> int:
+    """Be the component that the greeting names until the parent is gone or sends SIGTERM; then say goodbye.
+
+    1 when a fault ended it, after its last words.
+    """
     wake_when_orphaned()
-    inbox = Inbox(sys.stdin.fileno())
     try:
+        if fault := os.environ.get(FAULT):
+            _say("opening /srv/data")
+            raise OSError(fault)
+        inbox = Inbox(sys.stdin.fileno())
+        _say(READY)
         given = inbox.take() or {}
         signal.signal(signal.SIGTERM, _leave)
         signal.signal(signal.SIGINT, _leave)
@@ -87,7 +102,14 @@ def main() -> None:
         with closing(helper):
             Component(helper, inbox).run()
     except ParentGone:
-        return
+        return 0
+    except OSError as error:
+        _say(f"OSError: {error}")
+    return 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201  # the last lines of its output are part of a failure's context
 
 
 def _leave(*_: object) -> None:
@@ -95,4 +117,4 @@ def _leave(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

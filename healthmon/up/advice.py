@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from healthmon import __version__
+from healthmon.demo.play import VIEWERS
 from healthmon.views.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from healthmon.store.keys import Keys
 
@@ -27,27 +29,36 @@ def heading(url: str, replicas: int, components: int) -> list[str]:
     return [f"healthmon {__version__} at {url}: {', '.join(counts)}"]
 
 
-def to_try(
-    url: str, keys: Keys, leader: str, leader_pid: int, components: Sequence[str], *, left: bool, command: str
-) -> list[str]:
+@dataclass(frozen=True)
+class Advice:
     """Commands for another terminal. `left`: whether healthmon's own find the server without being told."""
-    one = components[0] if components else "mine"
-    redis = f"redis-cli -p {urlsplit(url).port}"
-    tell = "" if left else f" --redis-url {url}"
-    lines = [] if components else [(f"{command} beat {one}{tell}", "send a heartbeat")]
-    lines += [
-        (f"{command} status{tell}", "whether anything is wrong"),
-        (f"{command} why {one}{tell}", "why it is in its state"),
-        (f"{redis} --raw GET {keys.help}", "all that can be asked of Redis"),
-        (f"{redis} HGETALL '{keys.counts}'", "how many in which state"),
-        (f"{redis} SUBSCRIBE {keys.alerts}", "each alert, as it comes"),
-        (f"{redis} XADD '{keys.heartbeats}' '*' id mine", "a heartbeat from anything"),
-    ]
-    if leader_pid:
-        lines.append((f"kill -9 {leader_pid}", f"ends {leader}: another leads"))
-    width = min(max(len(line) for line, _ in lines), _COMMAND)
-    said = [_row(line, says, width) for line, says in lines]
-    return ["", "Try in another terminal:", *said, "Ctrl-C ends all of it.", ""]
+
+    url: str
+    keys: Keys
+    command: str
+    left: bool
+
+    def to_try(self, leader: str, pids: Mapping[str, int], components: Sequence[str]) -> list[str]:
+        """The lines. `pids`: of what runs, by its name."""
+        keys, command = self.keys, self.command
+        one = components[0] if components else "mine"
+        redis = f"redis-cli -p {urlsplit(self.url).port}"
+        tell = "" if self.left else f" --redis-url {self.url}"
+        lines = [] if components else [(f"{command} beat {one}{tell}", "send a heartbeat")]
+        lines += [
+            (f"{command} status{tell}", "whether anything is wrong"),
+            (f"{command} why {one}{tell}", "why it is in its state"),
+            (f"{redis} --raw GET {keys.help}", "what to ask of Redis"),
+            (f"{redis} HGETALL '{keys.counts}'", "how many in which state"),
+            (f"{redis} SUBSCRIBE {keys.alerts}", "each alert, as it comes"),
+            (f"{redis} XADD '{keys.heartbeats}' '*' id mine", "a heartbeat from anything"),
+        ]
+        for name, follows in ((VIEWERS, "it comes back by itself"), (leader, "another one leads")):
+            if pid := pids.get(name):
+                lines.append((f"kill -9 {pid}  # {name}", follows))
+        width = min(max(len(line) for line, _ in lines), _COMMAND)
+        said = [_row(line, says, width) for line, says in lines]
+        return ["", "Try in another terminal:", *said, "Ctrl-C ends all of it.", ""]
 
 
 def _row(line: str, says: str, width: int) -> str:

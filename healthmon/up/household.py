@@ -1,4 +1,6 @@
-"""The child processes of `up`: started, greeted, listened to, started again when they end, and ended together.
+"""The child processes of `up`: started, greeted, listened to, and ended together.
+
+Replicas are started again when they end; the demo's components only when that is ordered, which `up.agent` sees to.
 
 One task group owns them all. A child's standard input is its lifeline: it carries the greeting, and more for the demo's
 components, and closes with this process, however that ends.
@@ -10,7 +12,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -29,16 +31,12 @@ LINE_BYTES_MAX: Final = 16_384
 _LEVELS: Final = ("WARNING", "ERROR", "CRITICAL")
 
 
-@dataclass(frozen=True)
-class Absence:
-    """An end that was meant: in how many seconds the child is started again."""
-
-    seconds: float
-
-
 @dataclass(eq=False)
 class Child:
-    """One child. `greeting` is known when `greeted` is set: the server's URL belongs to it."""
+    """One child. `greeting` is known when `greeted` is set: the server's URL belongs to it.
+
+    `heard` takes the lines that it writes, which go to the screen otherwise.
+    """
 
     name: str
     module: str
@@ -46,7 +44,7 @@ class Child:
     greeting: Mapping[str, object] = field(default_factory=dict)
     greeted: anyio.Event = field(default_factory=anyio.Event)
     process: Process | None = None
-    absence: Absence | None = None
+    heard: Callable[[str], None] | None = None
 
     @property
     def pid(self) -> int:
@@ -54,7 +52,7 @@ class Child:
         return self.process.pid if self.process is not None else 0
 
     def greet(self, greeting: Mapping[str, object]) -> None:
-        """Say what it waits for, now and at each new start."""
+        """Say what it waits for, now and at each new start until `greeted` is another event."""
         self.greeting = greeting
         self.greeted.set()
 
@@ -85,10 +83,24 @@ class Household:
         """The processes that run, by their names."""
         return {child.name: child.pid for child in self._children if child.pid}
 
+    @property
+    def ends(self) -> bool:
+        """Whether all children are told to end."""
+        return self._ending.is_set()
+
     def adopt(self, child: Child) -> None:
         """Start the child, and start it again whenever it ends, after a pause that doubles while it ends at once."""
         self._children[child] = None
         self._group.start_soon(self._keep, child)
+
+    def start_soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do this beside the children, and until they are gone."""
+        self._group.start_soon(work)
+
+    async def all_run(self, children: Iterable[Child]) -> None:
+        """Returns when each of them has a process."""
+        while not all(child.pid for child in children):
+            await self._changed.wait()
 
     async def end(self) -> None:
         """Ask every child to end, and wait for that, STOP_S at most; what is left, ends with the task group."""
@@ -104,20 +116,17 @@ class Household:
         quick = 0
         while not self._ending.is_set():
             begun_s = clock.monotonic_s()
-            pid, code = await self._live(child)
+            pid, code = await self.live(child)
             if self._ending.is_set():
                 break
             quick = 0 if clock.monotonic_s() - begun_s >= STEADY_S else quick + 1
-            absence, child.absence = child.absence, None
-            if absence is None:
-                absence = Absence(pause_s(quick))
-                self._screen.say(
-                    child.name, f"(pid {pid}) {how_ended(code)}; it is started again in {absence.seconds:g} s"
-                )
-            await anyio.sleep(absence.seconds)
+            pause = pause_s(quick)
+            self._screen.say(child.name, f"(pid {pid}) {how_ended(code)}; it is started again in {pause:g} s")
+            await anyio.sleep(pause)
 
-    async def _live(self, child: Child) -> tuple[int, int]:
-        """One life of the child: its pid, and its exit code (below 0: the signal)."""
+    async def live(self, child: Child) -> tuple[int, int]:
+        """One life of the child: its pid, and its exit code (below 0: the signal). What it wrote was heard by then."""
+        self._children[child] = None
         process = await anyio.open_process(
             [sys.executable, "-m", child.module, child.name],
             stdin=subprocess.PIPE,
@@ -128,22 +137,35 @@ class Household:
         )
         async with process, anyio.create_task_group() as group:
             child.process = process
+            self._tell_change()
             try:
                 if process.stdout is not None:
-                    group.start_soon(self._listen, child.name, process.stdout)
-                await child.greeted.wait()
-                await child.send(child.greeting)
-                code = await process.wait()
+                    group.start_soon(self._listen, child, process.stdout)
+                async with anyio.create_task_group() as greeting:
+                    greeting.start_soon(_greet, child)
+                    code = await process.wait()
+                    greeting.cancel_scope.cancel()
             finally:
                 child.process = None
-                self._changed.set()
-                self._changed = anyio.Event()
+                self._tell_change()
         return process.pid, code
 
-    async def _listen(self, name: str, stream: ByteReceiveStream) -> None:
+    def _tell_change(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def _listen(self, child: Child, stream: ByteReceiveStream) -> None:
         async for line in _lines(stream):
+            if child.heard is not None:
+                child.heard(line)
+                continue
             serious, text = read_log(line)
-            (self._screen.warn if serious else self._screen.say)(name, text)
+            (self._screen.warn if serious else self._screen.say)(child.name, text)
+
+
+async def _greet(child: Child) -> None:
+    await child.greeted.wait()
+    await child.send(child.greeting)
 
 
 def pause_s(quick: int) -> float:
@@ -155,11 +177,15 @@ def how_ended(code: int) -> str:
     """An exit code as what happened to the process."""
     if code >= 0:
         return f"ended with exit code {code}"
+    return f"was ended by {signal_name(code)}{' (kill -9)' if code == -signal.SIGKILL else ''}"
+
+
+def signal_name(code: int) -> str:
+    """The signal of an exit code below 0, "" for any other code."""
     try:
-        name = signal.Signals(-code).name
+        return signal.Signals(-code).name if code < 0 else ""
     except ValueError:
-        name = f"signal {-code}"
-    return f"was ended by {name}{' (kill -9)' if code == -signal.SIGKILL else ''}"
+        return f"signal {-code}"
 
 
 def read_log(line: str) -> tuple[bool, str]:

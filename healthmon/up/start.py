@@ -17,11 +17,11 @@ from healthmon.store.calls import open_raw
 from healthmon.store.embedded import SCHEME, EmbeddedServer, embedded_server
 from healthmon.store.keys import Keys
 from healthmon.up.address import left_for_commands
-from healthmon.up.advice import command_name, heading, to_try
+from healthmon.up.advice import Advice, command_name, heading
 from healthmon.up.follower import Follower
 from healthmon.up.household import Child, Household
 from healthmon.up.screen import Screen
-from healthmon.up.stage import cast, perform, register
+from healthmon.up.stage import Stage
 
 if TYPE_CHECKING:
     from healthmon.settings import Settings
@@ -161,8 +161,9 @@ def _refuse_attached(server: EmbeddedServer) -> None:
 
 async def _show(plan: Plan, follower: Follower, household: Household, screen: Screen) -> None:
     """What is on the screen, until cancelled: the heading, what to try, the events, and the demo's play."""
-    url, prefix = follower.server.url, plan.own.prefix
-    components = cast(url, prefix) if plan.demo else {}
+    url = follower.server.url
+    stage = Stage(follower.client, follower.keys, household, screen, url) if plan.demo else None
+    components = stage.children if stage is not None else {}
     with left_for_commands(url, screen) as left:
         screen.show(heading(url, plan.replicas, len(components)))
         async with anyio.create_task_group() as shown:
@@ -171,15 +172,14 @@ async def _show(plan: Plan, follower: Follower, household: Household, screen: Sc
                 await follower.led.wait()
             if not follower.leader:
                 screen.warn("up", f"no replica leads yet after {LEADER_S:g} s")
-            pid = household.pids().get(follower.leader, 0)
+            if stage is not None:
+                await stage.raise_curtain()
             found = left and plan.own.origin("redis_url") == "default"
-            names, command = list(components), command_name()
-            screen.show(to_try(url, follower.keys, follower.leader, pid, names, left=found, command=command))
-            if components:
-                await register(follower.client, follower.keys, plan.rules)
-            for child in components.values():
-                household.adopt(child)
-            if components:
+            advice = Advice(url, follower.keys, command_name(), left=found)
+            screen.show(advice.to_try(follower.leader, household.pids(), list(components)))
+            if stage is not None:
+                await stage.register(plan.rules)
+                shown.start_soon(stage.agent.follow)
                 with anyio.move_on_after(GATHER_S):
                     await follower.gathered.wait()
-                await perform(components, screen)
+                await stage.perform()

@@ -8,7 +8,7 @@ import pytest
 
 from healthmon.store.keys import Keys
 from healthmon.store.reading import StreamEntry
-from healthmon.up.advice import heading, to_try
+from healthmon.up.advice import Advice, heading
 from healthmon.up.household import how_ended, pause_s, read_log
 from healthmon.up.screen import Screen
 from healthmon.views.terminal import Terminal
@@ -86,18 +86,23 @@ def test_what_strangers_wrote_moves_no_cursor(capsys: pytest.CaptureFixture[str]
 
 def test_every_line_at_the_start_fits_80_columns() -> None:
     assert len(heading("redis://127.0.0.1:65535/0", 16, 12)[0]) <= 80
+    advice = Advice("redis://127.0.0.1:65535/0", Keys(), "healthmon", left=True)
     for components in ((), ("j_prime",)):
-        lines = to_try(
-            "redis://127.0.0.1:65535/0", Keys(), "mon-1", 4_194_304, components, left=True, command="healthmon"
-        )
+        lines = advice.to_try("mon-1", {"mon-1": 4_194_304, "worker-1": 4_194_303}, components)
         assert max(len(line) for line in lines) <= 80
-        assert any("kill -9 4194304" in line for line in lines)
+        assert any(re.search("kill -9 4194304  # mon-1 +another one leads", line) for line in lines)
+        assert any(re.search("kill -9 4194303  # worker-1 +it comes back by itself", line) for line in lines)
         assert any("redis-cli -p 65535 HGETALL 'healthmon:{0}:counts'" in line for line in lines)
+
+
+def test_nobody_is_advised_to_kill_what_does_not_run() -> None:
+    advice = Advice("redis://127.0.0.1:65535/0", Keys(), "healthmon", left=True)
+    assert "kill" not in "\n".join(advice.to_try("", {}, ()))
 
 
 def test_advice_names_the_server_where_it_would_not_be_found() -> None:
     url = "redis://127.0.0.1:7001/0"
-    lines = to_try(url, Keys(), "mon-1", 1, (), left=False, command="healthmon")
+    lines = Advice(url, Keys(), "healthmon", left=False).to_try("mon-1", {"mon-1": 1}, ())
     assert f"  healthmon status --redis-url {url}" in "\n".join(lines)
 
 
