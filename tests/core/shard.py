@@ -92,9 +92,9 @@ def heal(table: Table, now_ms: int, means: Means = MEANS) -> list[Event]:
             draft = Draft(component, moment.now_ms, table.defaults)
             draft.say(EventType.DEPENDENCY, f"down: {', '.join(down)}", "down" if down else "up", down=list(down))
             done += commit(table, draft, moment)
-    for component in filter(None, map(table.get, list(table.census.due))):
-        if component.restart.next_ms > moment.now_ms:
-            continue
+    known = [one for one in map(table.get, list(table.census.due)) if one is not None]
+    due = (one for one in known if one.restart.next_ms <= moment.now_ms)
+    for component in sorted(due, key=lambda one: (one.restart.next_ms, one.id)):
         why = waits_for(component, table, means, "", moment.now_ms)
         draft = Draft(component, moment.now_ms, table.defaults)
         if not why:
