@@ -181,6 +181,15 @@ def busy_fields(component: Component) -> dict[str, str]:
         "interval_s": f"{(component.interval_ms or component.policy.interval_ms) / 1000:g}",
         "folded": f"{component.era}:{component.last_id.decode()}" if component.last_id else "",
         "memory": _as_json(_memory(component)),
+        **(_found(component) if component.reports_folded else {}),
+    }
+
+
+def _found(component: Component) -> dict[str, str]:
+    return {
+        "breaker_failures": str(failures_of(component)),
+        "last_probe_at": rfc3339(component.probes.at_ms),
+        "probe_detail": component.probes.detail,
     }
 
 
@@ -212,7 +221,6 @@ def healing_fields(component: Component) -> dict[str, str]:
     has_method = limits.restart.method not in ("", "none")
     return {
         "circuit_breaker_state": breaker.state,
-        "breaker_failures": str(failures_of(component)),
         "breaker_retry_at": rfc3339(breaker.until_ms) if breaker.state == "open" else "",
         "restart_attempt": str(restart.done),
         "restart_max": str(limits.restart.max_retries) if has_method else "",
@@ -227,8 +235,7 @@ def healing_fields(component: Component) -> dict[str, str]:
         "held": component.held,
         "flapping": rfc3339(component.flapping),
         "failure": _as_json(dict(component.failure)) if component.failure else "",
-        "last_probe_at": rfc3339(component.probes.at_ms),
-        "probe_detail": component.probes.detail,
+        **_found(component),
     }
 
 
