@@ -95,7 +95,8 @@ def apply(component: Component, event: Event, defaults: Defaults) -> None:
     ended = event.type is EventType.TRANSITION and component.state in (HealthState.DEAD, HealthState.UNKNOWN)
     if ended and not component.incarnation:
         # Uptime starts anew with the first heartbeat after; a follower may have folded that one already.
-        component.alive_since_ms = component.last_heartbeat_ms if component.last_heartbeat_ms > event.at_ms else 0
+        came = _came_after(event, component.last_heartbeat_ms)
+        component.alive_since_ms = component.last_heartbeat_ms if came else 0
     component.repeat = None
 
 
@@ -121,8 +122,13 @@ def _count_failed_restart(component: Component, event: Event) -> None:
     failures = component.failures
     if failures.at_ms <= event.at_ms:
         failures = replace(failures, source="restart", detail=event.reason, at_ms=event.at_ms)
-    answered = component.answered_ms > event.at_ms
+    answered = _came_after(event, component.answered_ms)
     component.failures = replace(failures, recorded=failures.recorded + (not answered), total=failures.total + 1)
+
+
+def _came_after(event: Event, ms: int) -> bool:
+    """Whether a heartbeat of this time was read after the event was made: of one millisecond, reports are read first."""
+    return ms >= event.at_ms if event.cause else ms > event.at_ms
 
 
 def recovered(component: Component, replica: str) -> Event:

@@ -135,6 +135,7 @@ class Leader:
         if step.kind < 128 or component is None:
             self.hear(flat(self.now_ms, step.who, self.seq, **SAID[step.choice % len(SAID)]))
             return
+        self.now_ms += 1  # of one millisecond, reports and commands are read before heartbeats
         command = report_of(step, component, self.now_ms, self.seq)
         if fold_report(self.table, command):
             self.log.append(command)

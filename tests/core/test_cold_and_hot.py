@@ -41,6 +41,7 @@ DECIDED = (
 class Store:
     """What Redis would hold: a hash a component, and where a cold replica begins to read."""
 
+    defaults: Defaults = DEFAULTS
     hashes: dict[str, dict[str, str]] = field(default_factory=dict)
     gone: dict[str, tuple[int, str]] = field(default_factory=dict)
     stretches: list[Stretch] = field(default_factory=list)
@@ -72,9 +73,9 @@ class Store:
 
     def load(self) -> Table:
         """The table of a replica that starts from this."""
-        table = Table(DEFAULTS, Wire())
+        table = Table(self.defaults, Wire())
         for said in self.hashes.values():
-            table.put(read_component(said, DEFAULTS))
+            table.put(read_component(said, self.defaults))
         table.gone.update(self.gone)
         for stretch in self.stretches:
             table.blindness.add(*stretch)
