@@ -127,7 +127,7 @@ def _count_failed_restart(component: Component, event: Event) -> None:
 
 
 def _came_after(event: Event, ms: int) -> bool:
-    """Whether a heartbeat of this time was read after the event was made: of one millisecond, reports are read first."""
+    """Whether a heartbeat of this time was read after the event was made: within one millisecond reports come first."""
     return ms >= event.at_ms if event.cause else ms > event.at_ms
 
 

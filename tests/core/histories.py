@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from healthmon.core.command import read_command, register
@@ -78,6 +79,7 @@ def steps_of(drawn: bytes) -> list[Step]:
     ]
 
 
+FEW = settings(max_examples=settings().max_examples // 2)  # each is a history of a hundred rounds
 HISTORIES = st.binary(min_size=30, max_size=180).map(steps_of)
 
 

@@ -13,7 +13,7 @@ from healthmon.core.marks import Entry
 from healthmon.core.reporting import fold_report
 from healthmon.core.table import Table
 from healthmon.store.codec import Wire, event_fields, hash_fields, read_component, read_event
-from tests.core.histories import DECLARED, DEFAULTS, HISTORIES, NAMES, Leader, Step
+from tests.core.histories import DECLARED, DEFAULTS, FEW, HISTORIES, NAMES, Leader, Step
 from tests.core.shard import evidence
 from tests.core.test_cold_and_hot import Store
 
@@ -51,6 +51,7 @@ def play_stored(leader: Storing, steps: list[Step], parts: bytes) -> None:
             leader.store.checkpoint(leader.table, len(leader.read), stored)
 
 
+@FEW
 @given(HISTORIES, st.integers(0, 60), st.binary(min_size=1, max_size=12))
 def test_a_replica_loaded_cold_decides_as_one_that_was_hot_throughout(
     steps: list[Step], cold_at: int, parts: bytes
@@ -101,6 +102,7 @@ def learn(table: Table, leader: Leader, event: Event) -> None:
         assert table.apply(read, table.moment(table.seen_ms))
 
 
+@FEW
 @given(HISTORIES, st.binary(min_size=1, max_size=20))
 def test_a_follower_that_folds_evidence_ahead_of_events_ends_equal_to_its_leader(
     steps: list[Step], lags: bytes
