@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from healthmon.core.policy import Defaults, read_policy
 from healthmon.store.calls import call, open_raw
 from healthmon.store.codec import text_map
 from healthmon.store.keys import Keys
@@ -64,7 +65,7 @@ async def test_a_demo_program_would_run_and_be_registered_for_restarts(
 
         said = await eventually(registered, 20)
     assert said["id"] == words[words.index("--id") + 1]
-    assert json.loads(said["policy"])["restart"]["method"] == "agent"
+    assert read_policy(said["policy"], Defaults()).restarts
     running.terminate()
     await eventually(lambda: running.poll() is not None, 20)
     assert running.returncode == 128 + signal.SIGTERM, "it ends with the program's code"
