@@ -51,8 +51,7 @@ class Table:
         self.gone = self.admission.gone
         self.era = 0
         self.seen_ms = 0
-        self.observing_ms = 0
-        self.recovering_until_ms = 0
+        self.observing_ms = self.recovering_until_ms = 0
         self.changed, self.moved = dict[str, None](), dict[str, None]()
         self.new_stretches: list[tuple[int, int]] = []
         self.rejections: deque[Rejection] = deque(maxlen=REJECTIONS_KEPT)
@@ -307,6 +306,7 @@ class Table:
                 known = component.incarnation if component is not None else ""
                 self.admission.forget(event.id, event.at_ms, str(event.set.get("incarnation", known)))
                 self.drop(event.id)
+                self.moved[event.id] = None
             return True
         if component is None:
             return False

@@ -13,7 +13,7 @@ from typing import Any
 from healthmon.core.alert import alert_of
 from healthmon.core.answers import answer
 from healthmon.core.claims import Means, claim, down_of, waits_for
-from healthmon.core.command import Command, read_command, register
+from healthmon.core.command import Command, forget, read_command, register
 from healthmon.core.component import Component
 from healthmon.core.decide import decide
 from healthmon.core.draft import Draft
@@ -259,6 +259,13 @@ class Shard:
         for event in events:
             assert self.table.apply(event, self.moment)
         return self._round(list(events))
+
+    def forget(self, component_id: str = "a") -> list[Event]:
+        """An operator has a component forgotten."""
+        self._seq += 1
+        event = forget(self[component_id], Command(f"{self.now_ms}-{self._seq}", "forget", id=component_id))
+        assert self.table.apply(event, self.moment)
+        return self._round([event])
 
     def __getitem__(self, component_id: str) -> Component:
         component = self.table.get(component_id)

@@ -224,3 +224,15 @@ def test_one_that_starts_for_the_first_time_is_not_down() -> None:
     shard.say("web", interval=1000)
     shard.say("db", status="starting")
     assert down_of(shard["web"], shard.table) == ()
+
+
+def test_a_dependency_that_is_forgotten_is_down_no_more() -> None:
+    shard = Shard(QUICK)
+    shard.declare("db")
+    shard.declare("web", depends_on=["db"])
+    shard.say("db")
+    shard.watch(2)
+    shard.say("web", interval=1000)
+    assert shard["web"].down == ("db",)
+    shard.forget("db")
+    assert shard["web"].down == ()
