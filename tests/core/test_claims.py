@@ -235,4 +235,4 @@ def test_a_dependency_that_is_forgotten_is_down_no_more() -> None:
     shard.say("web", interval=1000)
     assert shard["web"].down == ("db",)
     shard.forget("db")
-    assert shard["web"].down == ()
+    assert not shard["web"].down
