@@ -46,6 +46,11 @@ class Processes:
             await until(lambda name=name: self._follows(name), f"replica {name} follows")  # type: ignore[misc]  # a lambda's default
         await self.leader()
 
+    def agent(self, name: str, **given: object) -> int:
+        """Start `healthmon run` for a component of this id; its pid."""
+        self._start(name, "agent", {"id": name, "url": self.ground.url, "prefix": self.keys.prefix, **given})
+        return self._running[name].pid
+
     def floor(self, name: str, what: str, **given: object) -> None:
         """Start a floor."""
         self._start(name, "floor", {"what": what, "url": self.ground.url, **given})
