@@ -60,7 +60,10 @@ def _list(data: bytes) -> Iterable[object]:
 def _probe(one: Any) -> ProbeReport:  # noqa: ANN401  # what msgpack holds is anything
     match one:
         case [str() as name, int() as generation, str() as outcome, float() | int() as ms, str() as detail] if (
-            outcome in OUTCOMES and 0 <= generation < 1 << 53 and 0 <= ms < 1e12
+            outcome in OUTCOMES
+            and 0 <= generation < 1 << 53
+            and 0 <= ms < 1e12
+            and bool not in (type(generation), type(ms))
         ):
             return ProbeReport(read_id(name), generation, outcome, float(ms), shown(detail, DETAIL_MAX))
     raise Unreadable("bad_report", "a probe result is [id, generation, ok|failed|refused, ms, detail]")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields
 from typing import Any
 
 import msgpack
@@ -12,26 +12,32 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from healthmon.core.alert import rfc3339
+from healthmon.core.attempts import Attempts
+from healthmon.core.circuit import Breaker, CircuitState
 from healthmon.core.component import Component, HealthState, Status
-from healthmon.core.event import SETTABLE, Event, EventType
+from healthmon.core.failures import Failures, Probes
 from healthmon.core.heartbeat import CUSTOM, STANDARD_METRICS, Heartbeat, Unreadable
 from healthmon.core.policy import Defaults, parse_policy
 from healthmon.errors import Refused
 from healthmon.store.codec import (
     MEMORY,
+    MEMORY_PARTS,
     decode_heartbeats,
-    event_fields,
     hash_fields,
-    history_fields,
     pack_batch,
     pack_heartbeat,
     read_component,
-    read_event,
     read_time_ms,
     text_map,
 )
 
 DEFAULTS = Defaults()
+FIRST = {"id": "a", "born": "1", "rev": "2", "state": "healthy"}
+HEALED = (
+    *("circuit_breaker_state", "breaker_failures", "breaker_retry_at", "restart_attempt", "restart_max"),
+    *("restart_method", "next_restart_at", "restart_waits", "restart_rev", "restart_deadline", "self_recoveries"),
+    *("depends_on", "held", "flapping", "failure"),
+)
 FEW = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 ids = st.from_regex(r"[A-Za-z0-9_@-][A-Za-z0-9._@-]{0,20}", fullmatch=True)
@@ -131,7 +137,34 @@ def test_whatever_the_bytes_they_are_heartbeats_or_unreadable_with_a_reason(fiel
 # -- records -----------------------------------------------------------------------------------------------------------
 
 policies = st.sampled_from(
-    ["", '{"interval":2.5}', '{"role":"batch","score":{"m.queue":[10,50,100]}}', '{"expected":"always"}']
+    [
+        *("", '{"interval":2.5}', '{"role":"batch","score":{"m.queue":[10,50,100]}}', '{"expected":"always"}'),
+        '{"restart":{"method":"exec","command":["run"]},"probe":{"url":"tcp://db:1"},"depends_on":["db","cache"]}',
+    ]
+)
+counts = st.integers(0, 10**9)
+breakers = st.builds(
+    Breaker,
+    state=st.sampled_from(CircuitState).map(lambda state: state.value),
+    by=st.sampled_from(["", "probe", "words", "recorded", "restart"]),
+    **dict.fromkeys(("generation", "reopened", "at_ms", "until_ms", "failures_base", "words_base"), counts),
+)
+attempts = st.builds(
+    Attempts,
+    **dict.fromkeys(
+        ("done", "next_ms", "rev", "deadline_ms", "awaiting_ms", "claimed", "reported", "by_itself"), counts
+    ),
+    **dict.fromkeys(("waits", "incarnation", "method", "runner", "taken", "exited"), texts),
+)
+failures = st.builds(
+    Failures,
+    **dict.fromkeys(("words", "recorded", "total", "at_ms", "ok_ms"), counts),
+    **dict.fromkeys(("source", "detail"), texts),
+)
+probes = st.builds(
+    Probes,
+    **dict.fromkeys(("at_ms", "ok_ms", "generation", "failed", "good"), counts),
+    **dict.fromkeys(("outcome", "detail"), texts),
 )
 
 
@@ -155,6 +188,18 @@ def components(draw: st.DrawFn) -> Component:
     component.alive_since_ms, component.metrics_ms = draw(moments), draw(moments)
     component.starting_ms, component.skew_ms = draw(moments), draw(st.integers(-(10**6), 10**6))
     component.band, component.good_streak = draw(st.integers(0, 2)), draw(st.integers(0, 3))
+    component.breaker, component.restart = draw(breakers), draw(attempts)
+    component.failures, component.probes = draw(failures), draw(probes)
+    component.reports_folded = draw(st.sampled_from(["", "6-0"]))
+    component.held, component.failure = draw(texts), draw(st.dictionaries(texts, texts | counts, max_size=2))
+    component.watch_ms, component.silent_ms, component.flapping = (
+        draw(moments),
+        draw(moments),
+        draw(st.just(0) | moments),
+    )
+    component.turns, component.down = tuple(draw(st.lists(moments, max_size=3))), tuple(draw(st.lists(ids, max_size=2)))
+    component.acts, component.changes = (tuple(draw(st.lists(texts, max_size=2))) for _ in range(2))
+    component.unwell_heartbeats, component.probed_latency = draw(counts), draw(st.booleans())
     return component
 
 
@@ -171,8 +216,72 @@ def test_a_record_read_back_is_as_good_as_the_one_it_was_written_from(component:
     assert all(isinstance(value, str) for value in stored.values())
 
 
+@FEW
+@given(components(), st.sampled_from(MEMORY_PARTS))
+def test_what_a_newer_version_remembers_beside_is_left_out(component: Component, part: str) -> None:
+    stored = hash_fields(component)
+    memory = json.loads(stored["memory"])
+    memory[part] = {**memory.get(part, {}), "mood": {"of": "a newer version"}}
+    newer = {**stored, "memory": json.dumps({**memory, "weather": [1, 2]})}
+    assert hash_fields(read_component(newer, DEFAULTS)) == hash_fields(read_component(stored, DEFAULTS))
+
+
+@FEW
+@given(components(), st.sampled_from(MEMORY_PARTS))
+def test_what_an_older_version_did_not_know_is_as_it_was_at_first(component: Component, part: str) -> None:
+    stored = hash_fields(component)
+    memory = json.loads(stored["memory"])
+    memory.pop(part, None)
+    back = read_component({**stored, "memory": json.dumps(memory)}, DEFAULTS)
+    kind = type(getattr(component, part))
+    assert getattr(back, part) == kind()
+
+
+@pytest.mark.parametrize("part", MEMORY_PARTS)
+def test_a_part_of_the_memory_of_another_kind_is_refused(part: str) -> None:
+    (name, *_) = [one.name for one in fields(getattr(read_component(FIRST, DEFAULTS), part)) if one.type == "int"]
+    with pytest.raises(ValueError, match="is of another kind"):
+        read_component({**FIRST, "memory": json.dumps({part: {name: "x"}})}, DEFAULTS)
+
+
+def test_the_memory_holds_nothing_that_is_as_it_was_at_first() -> None:
+    assert hash_fields(read_component(FIRST, DEFAULTS))["memory"] == "{}"
+
+
+def test_healing_is_told_in_words_and_times_for_people() -> None:
+    policy = '{"restart":{"method":"agent","max_retries":3},"depends_on":["db","cache"]}'
+    component = read_component({**FIRST, "state": "dead", "policy": policy}, DEFAULTS)
+    component.breaker = Breaker("open", generation=1, until_ms=1_795_462_127_112, failures_base=5)
+    component.restart = Attempts(done=2, next_ms=1_795_462_127_112, waits="mass failure", by_itself=4)
+    component.failures, component.held = Failures(recorded=2, total=7), "by alice: disk"
+    component.flapping, component.failure = 1_795_462_127_112, {"code": 1}
+    stored = hash_fields(component)
+    assert {name: stored[name] for name in HEALED} == {
+        "circuit_breaker_state": "open",
+        "breaker_failures": "2",
+        "breaker_retry_at": "2026-11-23T19:28:47.112Z",
+        "restart_attempt": "2",
+        "restart_max": "3",
+        "restart_method": "agent",
+        "next_restart_at": "2026-11-23T19:28:47.112Z",
+        "restart_waits": "mass failure",
+        "restart_rev": "",
+        "restart_deadline": "",
+        "self_recoveries": "4",
+        "depends_on": "db cache",
+        "held": "by alice: disk",
+        "flapping": "2026-11-23T19:28:47.112Z",
+        "failure": '{"code":1}',
+    }
+    component.restart = Attempts(done=2, rev=17, deadline_ms=1_795_462_127_112)
+    assert (hash_fields(component)["restart_rev"], hash_fields(component)["restart_deadline"]) == (
+        "17",
+        "2026-11-23T19:28:47.112Z",
+    )
+
+
 def test_hash_values_are_words_and_times_for_people() -> None:
-    component = read_component({"id": "a", "born": "1", "rev": "2", "state": "healthy"}, DEFAULTS)
+    component = read_component(FIRST, DEFAULTS)
     component.last_heartbeat_ms, component.last_id = 1_795_462_127_112, b"1795462127112-3"
     stored = hash_fields(component)
     assert stored["last_heartbeat"] == "2026-11-23T19:28:47.112Z"
@@ -217,61 +326,6 @@ def test_a_memory_of_another_kind_is_refused(component: Component, name: str, va
     else:
         with pytest.raises(ValueError, match="is of another kind"):
             read_component(stored, DEFAULTS)
-
-
-# -- events ------------------------------------------------------------------------------------------------------------
-
-events = st.builds(
-    Event,
-    type=st.sampled_from(EventType),
-    id=ids | st.just(""),
-    rev=st.integers(0, 999),
-    born_ms=st.just(0) | moments,
-    at_ms=moments,
-    reason=texts,
-    rule=texts,
-    source=st.sampled_from(["", *HealthState]).map(str),
-    target=st.sampled_from(["", *HealthState]).map(str),
-    cause=st.sampled_from(["", "5-0"]),
-    epoch=st.just(0) | moments,
-    replica=texts,
-    set=st.dictionaries(st.sampled_from(sorted(SETTABLE)), texts, max_size=2),
-)
-
-
-@FEW
-@given(events)
-def test_an_event_read_back_is_the_one_that_was_written(event: Event) -> None:
-    stored = event_fields(event)
-    assert read_event("7-1", stored) == replace(event, stream_id="7-1")
-    assert "" not in stored.values()
-    kept = history_fields(event)
-    assert kept.pop("failure", "") == (
-        json.dumps(event.set["failure"], separators=(",", ":")) if event.set.get("failure") else ""
-    )
-    assert kept.items() <= stored.items()
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {},
-        {"type": "celebration"},
-        {"type": "transition", "to": "splendid"},
-        {"type": "transition", "rev": "x"},
-        {"type": "guard", "set": "[]"},
-        {"type": "guard", "set": "{"},
-        {"type": "guard", "at": "yesterday"},
-    ],
-)
-def test_an_entry_that_this_version_does_not_know_is_passed_over(entry: dict[str, str]) -> None:
-    assert read_event("7-1", entry) is None
-
-
-def test_an_event_without_a_time_was_at_that_of_its_entry() -> None:
-    event = read_event("1795462127112-3", {"type": "leader"})
-    assert event is not None
-    assert event.at_ms == 1_795_462_127_112
 
 
 # -- small things ------------------------------------------------------------------------------------------------------
