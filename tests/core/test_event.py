@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from healthmon.core.attempts import Attempts
+from healthmon.core.circuit import Breaker
 from healthmon.core.component import Component, HealthState
 from healthmon.core.event import Event, EventType, apply, recovered
+from healthmon.core.failures import Failures
 from healthmon.core.policy import Defaults, Policy
 from tests.core.shard import Shard, evidence
 
@@ -126,3 +131,67 @@ def test_a_recovered_record_says_where_it_stood_and_repeats_its_rev() -> None:
 
 def test_a_transition_is_what_the_specification_calls_health_changed() -> None:
     assert EventType["HEALTH_CHANGED"] is EventType("transition")
+
+
+def test_of_breaker_and_restart_an_event_changes_what_it_says_and_leaves_out_what_it_does_not_know() -> None:
+    component = record()
+    component.restart = Attempts(done=2, next_ms=7_000, by_itself=1)
+    event = Event(
+        EventType.RESTART, "a", rev=3, born_ms=1_000, at_ms=6_000,
+        set={"restart": {"waits": "mass failure", "mood": 1}, "breaker": {"state": "open", "generation": 4}},
+    )  # fmt: skip
+    apply(component, event, DEFAULTS)
+    assert component.restart == Attempts(done=2, next_ms=7_000, by_itself=1, waits="mass failure")
+    assert component.breaker == Breaker("open", generation=4)
+
+
+def failed_restart(at_ms: int = 6_000, cause: str = "") -> Event:
+    return replace(transition("restarting", "dead", at_ms), rule="restart_failed", reason="no such host", cause=cause)
+
+
+def test_a_failed_restart_counts_as_a_failure_until_something_good_answers_it() -> None:
+    component = record()
+    apply(component, failed_restart(), DEFAULTS)
+    assert component.failures == Failures(recorded=1, total=1, source="restart", detail="no such host", at_ms=6_000)
+
+
+@pytest.mark.parametrize(
+    ("heard_ms", "cause", "answered"), [(5_999, "", 0), (6_000, "", 0), (6_001, "", 1), (6_000, "6000-1", 1)]
+)
+def test_of_a_follower_that_folded_the_answer_ahead_of_the_failure_the_same_is_left(
+    heard_ms: int, cause: str, answered: int
+) -> None:
+    """Within one millisecond a report is read before a heartbeat; what time alone decided, after it."""
+    component = record()
+    component.last_heartbeat_ms = heard_ms
+    apply(component, failed_restart(cause=cause), DEFAULTS)
+    assert (component.failures.recorded, component.failures.total) == (1 - answered, 1)
+
+
+def test_a_later_failure_that_was_folded_ahead_stays_the_latest() -> None:
+    component = record()
+    component.failures = Failures(recorded=1, total=1, source="recorded", detail="500", at_ms=6_500)
+    apply(component, failed_restart(), DEFAULTS)
+    assert component.failures == Failures(recorded=2, total=2, source="recorded", detail="500", at_ms=6_500)
+
+
+def test_only_what_is_no_heartbeat_is_kept_as_an_act_that_may_have_led_to_a_failure() -> None:
+    component = record()
+    for rev, kind in enumerate((EventType.OPERATOR, EventType.TRANSITION, EventType.BREAKER, EventType.FLAPPING), 3):
+        event = Event(kind, "a", rev=rev, born_ms=1_000, at_ms=6_000 + rev, reason=kind.value, target="healthy")
+        apply(component, event, DEFAULTS)
+    assert component.acts == ("6003 operator", "6005 breaker")
+
+
+def test_what_flapping_counts_is_how_often_it_ceased_to_be_healthy() -> None:
+    component = record()
+    for at_ms, source, target in (
+        (1, "unknown", "degraded"),
+        (2, "degraded", "healthy"),
+        (3, "healthy", "unknown"),
+        (4, "healthy", "degraded"),
+        (5, "degraded", "unhealthy"),
+        (6, "healthy", "unhealthy"),
+    ):
+        apply(component, transition(source, target, at_ms), DEFAULTS)
+    assert component.turns == (4, 6)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from hypothesis import given
+from hypothesis import strategies as st
 
+from healthmon.core.component import Component
 from healthmon.core.marks import Entry
-from healthmon.core.policy import Defaults
+from healthmon.core.policy import Defaults, parse_policy
+from healthmon.core.reporting import fold_report
+from healthmon.core.reports import ProbeReport
 from healthmon.core.table import Table
 from healthmon.store.codec import Wire
-from tests.core.shard import evidence, lead
+from tests.core.shard import START_MS, evidence, failed, lead, probed
 from tests.core.streams import CUTS, STREAMS, slices
 
 # Short time-outs: the pace of canaries, and with it what counts as blind, changes with who announces which interval.
@@ -55,3 +59,30 @@ def test_the_hot_path_gives_what_the_long_way_gives(entries: list[Entry], cuts: 
     long_way.expect_known(b"9999999999999-0")
     long_way.fold(rest)
     assert everything(hot) == everything(long_way)
+
+
+def reported(parts: list[list[Entry]], *, hot: bool, choices: bytes) -> Table:
+    """A table that reads a report after each slice; one of its components is probed."""
+    table = Table(SHORT, Wire())
+    policy = parse_policy({"probe": {"url": "tcp://x:1"}}, SHORT)
+    table.put(Component("a", START_MS - 1, policy, policy.limits(SHORT), rev=1, since_ms=START_MS - 1))
+    for number, part in enumerate(parts):
+        if not hot:
+            table.expect_known(part[-1][0])
+        table.fold(part)
+        at_ms, choice = table.seen_ms, choices[number % len(choices)]
+        outcome = ("ok", "ok", "failed")[choice % 3]
+        report = probed(at_ms, ProbeReport("a", 0, outcome, (20.0, 450.0)[choice // 3 % 2], ""), seq=number)
+        fold_report(table, failed(at_ms, "b", seq=number) if choice % 4 == 3 else report)
+        lead(table, table.seen_ms)
+    return table
+
+
+@given(STREAMS, CUTS, st.binary(min_size=1, max_size=10))
+def test_with_reports_in_between_the_hot_path_gives_what_the_long_way_gives(
+    entries: list[Entry], cuts: bytes, choices: bytes
+) -> None:
+    parts = [part for part in slices(entries, cuts) if part]
+    assert everything(reported(parts, hot=True, choices=choices)) == everything(
+        reported(parts, hot=False, choices=choices)
+    )
