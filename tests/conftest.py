@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -83,3 +84,12 @@ def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     yield make
     for server in made:
         anyio.run(server.stop)
+
+
+@pytest.fixture(autouse=True)
+def logging_left_as_found() -> Iterator[None]:
+    """A command that runs in this process sets up the program's log; the next test finds it as it was before."""
+    logger = logging.getLogger("healthmon")
+    found = (list(logger.handlers), logger.level, logger.propagate)
+    yield
+    logger.handlers, logger.level, logger.propagate = list(found[0]), found[1], found[2]

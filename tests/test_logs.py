@@ -6,25 +6,13 @@ import io
 import json
 import logging
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
 from healthmon.errors import ConfigurationError
 from healthmon.logs import set_up
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 LOGGER = logging.getLogger("healthmon.monitor")
-
-
-@pytest.fixture(autouse=True)
-def logging_left_as_found() -> Iterator[None]:
-    logger = logging.getLogger("healthmon")
-    found = (list(logger.handlers), logger.level, logger.propagate)
-    yield
-    logger.handlers, logger.level, logger.propagate = list(found[0]), found[1], found[2]
 
 
 def test_a_text_line_has_time_level_logger_and_message() -> None:
