@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from healthmon.core.circuit import Breaker, CircuitState
+from healthmon.core.circuit import CLOSED_TEXT, HALF_OPEN_TEXT, OPEN_TEXT, Breaker
 from healthmon.core.policy import NEVER_MS, RECOVERY_MS_MAX
 
 if TYPE_CHECKING:
@@ -48,28 +48,28 @@ def turn(component: Component, now_ms: int) -> Turn | None:
     """The turn that the evidence calls for, if any."""
     breaker, limits = component.breaker, component.limits.breaker
     if not limits.on:
-        return None if breaker.state == CircuitState.CLOSED else closed(component, now_ms, "circuit breakers are off")
-    if breaker.state == CircuitState.CLOSED:
+        return None if breaker.state == CLOSED_TEXT else closed(component, now_ms, "circuit breakers are off")
+    if breaker.state == CLOSED_TEXT:
         count = failures_of(component)
         if count < limits.failures:
             return None
         return _open(component, now_ms, 0, f"{count} failures in a row{_last(component)}")
-    if breaker.state == CircuitState.OPEN:
+    if breaker.state == OPEN_TEXT:
         return _from_open(component, now_ms)
     return _from_half_open(component, now_ms)
 
 
 def closed(component: Component, now_ms: int, reason: str) -> Turn:
     """The turn to closed, whatever the evidence says: it counts anew from here."""
-    return Turn(_turned(component, now_ms, state=CircuitState.CLOSED.value), reason)
+    return Turn(_turned(component, now_ms, state=CLOSED_TEXT), reason)
 
 
 def next_turn_ms(component: Component) -> int:
     """When time alone turns it."""
     breaker = component.breaker
-    if breaker.state == CircuitState.OPEN:
+    if breaker.state == OPEN_TEXT:
         return breaker.until_ms
-    if breaker.state == CircuitState.HALF_OPEN:
+    if breaker.state == HALF_OPEN_TEXT:
         return _permit_ms(component)
     return NEVER_MS
 
@@ -80,7 +80,7 @@ def _from_open(component: Component, now_ms: int) -> Turn | None:
         # That heartbeat is the first of the successes, and what failed after it is of the trial already.
         half = replace(
             breaker,
-            state=CircuitState.HALF_OPEN.value,
+            state=HALF_OPEN_TEXT,
             generation=breaker.generation + 1,
             at_ms=now_ms,
             failures_base=failures.total - failures.words - failures.recorded,
@@ -90,7 +90,7 @@ def _from_open(component: Component, now_ms: int) -> Turn | None:
     if now_ms < breaker.until_ms and not (ours and component.probes.good):
         return None
     # A good probe in spite of it: the one that a restart or a last look before dead is allowed.
-    half = _turned(component, now_ms, state=CircuitState.HALF_OPEN.value, by=breaker.by, reopened=breaker.reopened)
+    half = _turned(component, now_ms, state=HALF_OPEN_TEXT, by=breaker.by, reopened=breaker.reopened)
     return Turn(half, f"half open after {(now_ms - breaker.at_ms) / 1000:.0f} s: one try")
 
 
@@ -128,7 +128,7 @@ def _open(component: Component, now_ms: int, reopened: int, why: str) -> Turn:
     breaker = _turned(
         component,
         now_ms,
-        state=CircuitState.OPEN.value,
+        state=OPEN_TEXT,
         by=component.breaker.by if reopened else _source(component),
         reopened=reopened,
         until_ms=now_ms + open_ms,

@@ -24,6 +24,12 @@ class CircuitState(StrEnum):
         return hash(self.value)
 
 
+# As the rules compare them, a hundred thousand times a second: plain text, without the folding of cases.
+CLOSED_TEXT: Final = CircuitState.CLOSED.value
+OPEN_TEXT: Final = CircuitState.OPEN.value
+HALF_OPEN_TEXT: Final = CircuitState.HALF_OPEN.value
+
+
 @dataclass(frozen=True, slots=True)
 class Breaker:
     """The decided half. `generation` counts its turns: a probe's result of an earlier one is late and means nothing.

@@ -6,8 +6,9 @@ a committed event (`healthmon.core.event`), so that a follower at the tail of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from healthmon.core.attempts import NO_ATTEMPTS, Attempts
@@ -180,6 +181,10 @@ class Component:
     late_after_ms: int = 0
     look_at_ms: int = 0
 
+    def __copy__(self) -> Component:
+        """A record of its own. Every commit copies some: this is a quarter of what `copy` takes by itself."""
+        return Component(*_values_of(self))
+
     @property
     def silence_rests(self) -> bool:
         """After a goodbye nobody is waited for, unless it is always expected or meant to be restarted."""
@@ -218,3 +223,6 @@ class Component:
     def good_words(self) -> int:
         """Heartbeats in all that said ok."""
         return self.total_heartbeats - self.unwell_heartbeats
+
+
+_values_of: Final = attrgetter(*(one.name for one in fields(Component)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from healthmon.core.circuit import CircuitState
+from healthmon.core.circuit import HALF_OPEN_TEXT, OPEN_TEXT
 from healthmon.core.component import HealthState
 from healthmon.core.policy import NEVER_MS
 from healthmon.core.rules import silence_ends_ms
@@ -47,9 +47,9 @@ def _by_breaker(component: Component, probe: ProbeLimits, moment: Moment) -> Wis
     soon_ms = probes.at_ms + min(probe.every_ms, TRIAL_EVERY_MS)
     if component.restart.awaiting_ms:  # what was wrong with the process before says nothing of the new one
         return Wish(max(component.restart.awaiting_ms, soon_ms))
-    if breaker.state == CircuitState.OPEN:
+    if breaker.state == OPEN_TEXT:
         return Wish(NEVER_MS)
-    if breaker.state == CircuitState.HALF_OPEN:
+    if breaker.state == HALF_OPEN_TEXT:
         tried = probes.generation == breaker.generation
         return Wish(soon_ms if tried else breaker.at_ms, urgent=True)
     return Wish(probes.at_ms + probe.every_ms if probes.at_ms else max(component.born_ms, moment.observing_ms))

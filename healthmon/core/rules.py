@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from healthmon.core.attempts import REPORT_SLACK_MS, TAKE_WITHIN_MS
 from healthmon.core.blindness import EXCUSED_MS_MAX, Blindness
-from healthmon.core.circuit import CircuitState
+from healthmon.core.circuit import HALF_OPEN_TEXT, OPEN_TEXT
 from healthmon.core.component import SILENCE, WORSE, Component, HealthState, Status
 from healthmon.core.event import FAILED_RESTART
 from healthmon.core.failures import REFUSED
@@ -150,9 +150,9 @@ def not_observable(component: Component, moment: Moment) -> Verdict | None:
 def breaker(component: Component, _: Moment) -> Verdict | None:
     """An open breaker is unhealthy at least; half open it is on trial."""
     now = component.breaker
-    if now.state == CircuitState.OPEN:
+    if now.state == OPEN_TEXT:
         return Verdict(HealthState.UNHEALTHY, "breaker", f"circuit breaker open: {_failed(component)}")
-    if now.state == CircuitState.HALF_OPEN:
+    if now.state == HALF_OPEN_TEXT:
         return Verdict(HealthState.DEGRADED, "breaker", "circuit breaker half open: on trial")
     return None
 
