@@ -97,8 +97,10 @@ def die(draft: Draft, rule: str, reason: str, exited: Mapping[str, Any] | None =
     changes = _changes(record, Verdict(HealthState.DEAD, rule, reason), draft.at_ms)
     restart = schedule(record, draft.at_ms, record.rev + 1, done)
     restart["exited"] = (exited or {}).get("incarnation") or record.restart.exited
-    failure = context(record, draft.at_ms, exited)
-    draft.move(HealthState.DEAD, reason, rule, **{**changes, "restart": restart, "failure": failure})
+    restart = {name: value for name, value in restart.items() if value != getattr(record.restart, name)}
+    changes["failure"] = context(record, draft.at_ms, exited)
+    changes.pop("restart", None)
+    draft.move(HealthState.DEAD, reason, rule, **changes, **({"restart": restart} if restart else {}))
     if gives_up(draft.record, done):
         what = f"gave up after {done} of {record.limits.restart.max_retries} restarts: {reason}"
         draft.move(HealthState.PERMANENTLY_FAILED, what, "gave_up")

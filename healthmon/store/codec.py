@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -26,39 +25,9 @@ from healthmon.core.policy import Defaults, read_policy
 from healthmon.core.reports import Report
 from healthmon.core.score import SILENT_SCORES, score_of
 from healthmon.store.layouts import layout_of
+from healthmon.store.memory import like, memory_of, recall
 from healthmon.store.report_wire import read_reports
 
-# What else the rules need, kept in the hash's one JSON field `memory`.
-MEMORY: Final = (
-    "rule",
-    "declared",
-    "metrics_ms",
-    "worst_metric",
-    "band",
-    "good_streak",
-    "starting_ms",
-    "alive_since_ms",
-    "respawns",
-    "respawn_count",
-    "respawns_told",
-    "beat_role",
-    "skew_ms",
-    "interval_ms",
-    "watch_ms",
-    "silent_ms",
-    "flapping",
-    "turns",
-    "down",
-    "acts",
-    "changes",
-    "unwell_heartbeats",
-    "probed_latency",
-    "reports_folded",
-)
-# Of these the memory holds the fields that are not as they were at first.
-MEMORY_PARTS: Final = ("breaker", "restart", "failures", "probes")
-# The memory leaves out what is as it was at first: it is written with every heartbeat's totals.
-_AT_FIRST: Final = {one.name: one.default for one in fields(Component) if one.name in MEMORY}
 BATCH_MAX: Final = 1000
 _as_json: Final = json.JSONEncoder(separators=(",", ":")).encode  # `dumps` would make an encoder for each call
 _PLAIN: Final = (str, int, float)
@@ -180,7 +149,7 @@ def busy_fields(component: Component) -> dict[str, str]:
         "incarnation": component.incarnation,
         "interval_s": f"{(component.interval_ms or component.policy.interval_ms) / 1000:g}",
         "folded": f"{component.era}:{component.last_id.decode()}" if component.last_id else "",
-        "memory": _as_json(_memory(component)),
+        "memory": _as_json(memory_of(component)),
         **(_found(component) if component.reports_folded else {}),
     }
 
@@ -191,28 +160,6 @@ def _found(component: Component) -> dict[str, str]:
         "last_probe_at": rfc3339(component.probes.at_ms),
         "probe_detail": component.probes.detail,
     }
-
-
-def _memory(component: Component) -> dict[str, object]:
-    values = {name: getattr(component, name) for name in MEMORY}
-    kept: dict[str, object] = {name: value for name, value in values.items() if value != _AT_FIRST[name]}
-    for name in MEMORY_PARTS:
-        part = getattr(component, name)
-        first = type(part)()
-        if part != first:
-            kept[name] = {n: v for n, v in asdict(part).items() if v != getattr(first, n)}
-    return kept
-
-
-def _recall(component: Component, memory: Mapping[str, Any]) -> None:
-    for name in MEMORY:
-        if name in memory:
-            setattr(component, name, _like(getattr(component, name), memory[name]))
-    for name in MEMORY_PARTS:
-        part, said = getattr(component, name), memory.get(name, {})
-        if said:
-            kept = {f.name: _like(getattr(part, f.name), said[f.name]) for f in fields(part) if f.name in said}
-            setattr(component, name, replace(part, **kept))
 
 
 def healing_fields(component: Component) -> dict[str, str]:
@@ -274,7 +221,7 @@ def read_component(said: Mapping[str, str], defaults: Defaults) -> Component:
         id=said["id"],
         born_ms=int(said["born"]),
         policy=policy,
-        limits=policy.limits(defaults, cast("int", _like(0, memory.get("interval_ms", 0)))),
+        limits=policy.limits(defaults, cast("int", like(0, memory.get("interval_ms", 0)))),
         state=HealthState(said["state"]),
         since_ms=read_time_ms(said.get("since", "")),
         last_heartbeat_ms=read_time_ms(said.get("last_heartbeat", "")),
@@ -301,7 +248,7 @@ def read_component(said: Mapping[str, str], defaults: Defaults) -> Component:
         held=said.get("held", ""),
         failure=_object(said.get("failure", "")),
     )
-    _recall(component, memory)
+    recall(component, memory)
     _rescore(component)
     return component
 
@@ -317,15 +264,6 @@ def _object(text: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     raise ValueError(f"{text[:64]!r} is no JSON object")
-
-
-def _like(known: object, value: object) -> object:
-    """A value of the memory, which must be of the kind that the field has."""
-    if isinstance(known, tuple):
-        known, value = (), tuple(value) if isinstance(value, list) else value
-    if type(value) is not type(known):
-        raise ValueError(f"{value!r} is of another kind than {known!r}")
-    return value
 
 
 def _stream_id(text: str) -> str:

@@ -20,8 +20,6 @@ from healthmon.core.heartbeat import CUSTOM, STANDARD_METRICS, Heartbeat, Unread
 from healthmon.core.policy import Defaults, parse_policy
 from healthmon.errors import Refused
 from healthmon.store.codec import (
-    MEMORY,
-    MEMORY_PARTS,
     decode_heartbeats,
     hash_fields,
     pack_batch,
@@ -30,6 +28,7 @@ from healthmon.store.codec import (
     read_time_ms,
     text_map,
 )
+from healthmon.store.memory import MEMORY, MEMORY_PARTS
 
 DEFAULTS = Defaults()
 FIRST = {"id": "a", "born": "1", "rev": "2", "state": "healthy"}
