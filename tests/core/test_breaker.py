@@ -280,6 +280,7 @@ def test_half_open_one_failure_of_any_source_opens_it_for_longer(what: str) -> N
     assert state(shard) == "open"
     assert "failed while half open" in last_turn(shard).reason
     assert shard["a"].breaker.until_ms - shard.now_ms == 120_000
+    assert shard["a"].breaker.by == "probe", "it is still for probes to close"
 
 
 def test_it_reopens_for_twice_as_long_each_time_and_never_for_more_than_600_s() -> None:

@@ -211,6 +211,7 @@ def test_dependants_are_told_when_it_goes_down_and_when_it_is_up_again() -> None
     shard.watch(9)
     shard.finish("db")
     shard.watch(1)
+    assert (shard.state("db"), shard["web"].down) == ("initializing", ("db",))
     shard.say("db", incarnation="i2")
     told = [(one.rule, one.set["down"]) for one in shard.events if one.type is EventType.DEPENDENCY]
     assert told == [("down", ["db"]), ("up", [])], "while it starts again it is down still"

@@ -14,7 +14,7 @@ from healthmon.core.reporting import fold_report
 from healthmon.core.table import Table
 from healthmon.store.codec import Wire, event_fields, hash_fields, read_component, read_event
 from tests.core.histories import DECLARED, DEFAULTS, FEW, HISTORIES, NAMES, Leader, Step
-from tests.core.shard import evidence
+from tests.core.shard import Shard, evidence
 from tests.core.test_cold_and_hot import Store
 
 
@@ -117,3 +117,21 @@ def test_a_follower_that_folds_evidence_ahead_of_events_ends_equal_to_its_leader
         # Of several heartbeats since a death the last one folded before the event is taken for the first.
         del mine["alive_since_ms"], theirs["alive_since_ms"]
         assert mine == theirs
+
+
+def test_a_replica_loaded_cold_counts_attempts_anew_as_early_as_one_that_was_hot() -> None:
+    """A well component that beats is looked at once a time-out, but not while time alone can change something."""
+    shard = Shard()
+    shard.declare(restart={"method": "handler"})
+    shard.ask("restart")
+    shard.finish()
+    for _ in range(118):
+        shard.say(after_s=5, interval=10)
+    cold = Shard(now_ms=shard.now_ms)
+    cold.table.put(read_component(hash_fields(shard["a"]), shard.defaults))
+    for one in (shard, cold):
+        one.say(after_s=9, interval=10)
+        one.watch(6)
+    reset = [[event for event in one.events if event.rule == "reset"] for one in (shard, cold)]
+    assert reset[0] == reset[1]
+    assert len(reset[0]) == 1

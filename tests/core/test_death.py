@@ -45,6 +45,16 @@ def test_the_due_time_is_committed_with_the_death_and_jitter_spreads_it() -> Non
     assert all(4_200 <= one <= 5_800 for one in due_ms)
 
 
+def test_the_first_attempts_of_two_incidents_are_spread_differently() -> None:
+    shard = supervised(jitter=True)
+    waits = set()
+    for _ in range(2):
+        shard.watch(4)
+        waits.add(shard["a"].restart.next_ms - shard["a"].since_ms)
+        shard.say(incarnation="i1")
+    assert len(waits) == 2
+
+
 def test_what_remains_names_each_attempt_and_the_earliest_time_it_can_be_due() -> None:
     shard = supervised(max_retries=4)
     assert remaining(shard["a"]) == []

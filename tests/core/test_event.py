@@ -10,7 +10,7 @@ from healthmon.core.attempts import Attempts
 from healthmon.core.circuit import Breaker
 from healthmon.core.component import Component, HealthState
 from healthmon.core.event import Event, EventType, apply, recovered
-from healthmon.core.failures import Failures
+from healthmon.core.failures import Failures, Probes
 from healthmon.core.policy import Defaults, Policy
 from tests.core.shard import Shard, evidence
 
@@ -195,3 +195,22 @@ def test_what_flapping_counts_is_how_often_it_ceased_to_be_healthy() -> None:
     ):
         apply(component, transition(source, target, at_ms), DEFAULTS)
     assert component.turns == (4, 6)
+
+
+def test_what_an_ok_heartbeat_answered_stays_answered_when_bad_ones_were_folded_after_it() -> None:
+    shard = Shard()
+    shard.say()
+    at_ms = shard.now_ms - 1
+    shard.say(after_s=1, status="failing")
+    ahead, never = shard["a"], shard["a"].last_heartbeat_ms
+    apply(ahead, failed_restart(at_ms), shard.defaults)
+    assert (ahead.failures.recorded, ahead.failures.words) == (0, 1)
+    apply(ahead, failed_restart(never), shard.defaults)
+    assert ahead.failures.recorded == 1
+
+
+def test_a_good_probe_that_was_folded_ahead_answers_a_failed_restart_too() -> None:
+    component = record()
+    component.probes = Probes(ok_ms=6_001)
+    apply(component, failed_restart(), DEFAULTS)
+    assert (component.failures.recorded, component.failures.total) == (0, 1)

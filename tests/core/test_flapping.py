@@ -6,6 +6,7 @@ import copy
 from itertools import pairwise
 
 from healthmon.core.event import EventType
+from healthmon.core.flapping import change_in
 from tests.core.shard import START_MS, Shard, alerts_of
 from tests.core.supervised import QUICK, RESTART
 
@@ -130,3 +131,13 @@ def test_people_hear_of_flapping_once_and_not_of_every_turn_but_of_its_deaths() 
         *[("degraded", "firing"), ("healthy", "resolved")] * 2,
         *[("degraded", "firing"), ("flapping", "firing"), ("dead", "firing")],
     ]
+
+
+def test_it_ends_well_below_where_it_began() -> None:
+    shard = Shard()
+    shard.say()
+    component = shard["a"]
+    component.turns, component.flapping = (START_MS + 1_000, START_MS + 2_000, START_MS + 3_000), START_MS + 3_000
+    assert [change_in(component, START_MS + ms) for ms in (600_999, 601_000, 601_999, 602_000)] == ["", "", "", "ends"]
+    component.flapping = 0
+    assert [change_in(component, START_MS + ms) for ms in (600_999, 601_000)] == ["starts", ""]

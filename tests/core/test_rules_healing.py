@@ -80,6 +80,14 @@ def test_attempts_reset_only_after_continuous_health() -> None:
     assert shard["a"].restart.done == 0
 
 
+def test_attempts_do_not_reset_while_it_is_anything_but_healthy() -> None:
+    shard = claimed()
+    shard.finish()
+    for _ in range(80):
+        shard.say(after_s=0.5, incarnation="i2", status="degraded")
+    assert (shard.state(), shard["a"].restart.done) == ("degraded", 1)
+
+
 def gave_up() -> Shard:
     shard = claimed(max_retries=1)
     shard.finish(ok=0)
@@ -105,9 +113,17 @@ def test_given_up_and_well_for_long_it_has_all_its_attempts_again() -> None:
     assert shard["a"].restart.next_ms
 
 
+def test_given_up_by_an_exit_it_stays_so_though_it_was_heard_a_moment_ago() -> None:
+    shard = gave_up()
+    shard.say(after_s=1, incarnation="i3")
+    shard.report("exit", incarnation="i3", code=1)
+    shard.watch(0.5)
+    shard.say(incarnation="i3")
+    assert shard.path()[-2:] == [(10, "dead"), (10, "permanently_failed")]
+
+
 def test_given_up_it_stays_so_until_it_is_heard_from() -> None:
     shard = gave_up()
-    shard.hear(*())  # a round without anything new
     shard.watch(1_000)
     assert shard.state() == "permanently_failed"
     shard.say(status="degraded", incarnation="i9")
@@ -157,6 +173,14 @@ def test_stopping_while_restarting_changes_nothing() -> None:
     shard.finish()
     shard.say(after_s=0.1, incarnation="i2")
     assert shard.path()[4:] == [(9, "restarting"), (9.5, "initializing"), (9.6, "healthy")]
+
+
+def test_a_goodbye_while_restarting_changes_nothing_though_its_method_is_taken_away() -> None:
+    shard = claimed()
+    shard.register()
+    shard.say(after_s=0.5, status="stopping", incarnation="i1")
+    shard.finish()
+    assert shard.path()[4:] == [(9, "restarting"), (9.5, "initializing")]
 
 
 def test_a_report_that_does_not_come_is_a_failure_five_seconds_after_the_deadline() -> None:
