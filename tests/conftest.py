@@ -16,9 +16,11 @@ from anyio.from_thread import start_blocking_portal
 from healthmon.store.client import open_sync
 from healthmon.store.embedded import embedded_server
 from healthmon.store.keys import Keys, rows_of
+from tests.peers import is_there
 from tests.servers import FreshServer
 
 DEFAULT_PREFIX = "healthmon"
+NOT_HERE = "not here: "
 
 
 @pytest.fixture(scope="session")
@@ -93,3 +95,24 @@ def logging_left_as_found() -> Iterator[None]:
     found = (list(logger.handlers), logger.level, logger.propagate)
     yield
     logger.handlers, logger.level, logger.propagate = list(found[0]), found[1], found[2]
+
+
+# -- programs of others ------------------------------------------------------------------------------------------------
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that needs a program which is not here is skipped."""
+    missing = [peer for mark in item.iter_markers("needs") for peer in mark.args if not is_there(peer)]
+    if missing:
+        pytest.skip(NOT_HERE + ", ".join(missing))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say aloud what did not run, and what to do about it."""
+    skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if report.longrepr]
+    missing = sorted({name for why in skipped if NOT_HERE in why for name in why.partition(NOT_HERE)[2].split(", ")})
+    if missing:
+        count = sum(NOT_HERE in why for why in skipped)
+        terminalreporter.section("NOT EVERYTHING RAN", sep="!", red=True, bold=True)
+        wanting = ", ".join(missing)
+        terminalreporter.line(f"{count} tests were skipped for want of {wanting}. To get them: scripts/peers")
