@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -32,6 +33,12 @@ ANSWER_MAX: Final = 200
 AGAIN: Final = (301, 302, 307, 308)
 
 
+def origin_of(url: str) -> str:
+    """`https://host:port`: of a URL whose path is a secret, as that of many chat services is."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
 def sign(secret: str, timestamp: str, body: bytes) -> str:
     """The value of the signature's header."""
     digest = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
@@ -49,9 +56,13 @@ class Answer:
 
 @dataclass(slots=True)
 class Poster:
-    """Posts bodies to URLs. `secret`: signs every call. Nothing is imported or opened before the first."""
+    """Posts bodies to URLs. `secret`: signs every call. Nothing is imported or opened before the first.
+
+    `shown`: how a URL is named in answers, without what is secret in it.
+    """
 
     secret: str = field(default="", repr=False)
+    shown: Callable[[str], str] = masked_url
     _tls: ssl.SSLContext | None = None
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
@@ -62,7 +73,7 @@ class Poster:
         if self._tls is None:
             # Importing httpx and reading the certificates takes 0.2 s: not in the loop that has rounds to keep.
             self._tls = await anyio.to_thread.run_sync(_prepare)
-        where = masked_url(url)
+        where = self.shown(url)
         with anyio.move_on_after(timeout_s):
             answer = await self._call(url, body, headers, timeout_s, where)
             if answer is not None:
@@ -100,7 +111,7 @@ class Poster:
                     return await _judged(answer, where)
                 following = url.join(location)
             if not _same_place(url, following):
-                detail = f"{where} redirects to {masked_url(str(following))}, which is another host: not followed"
+                detail = f"{where} redirects to {self.shown(str(following))}, which is another host: not followed"
                 return Answer(ok=False, detail=detail)
             url = following.copy_with(userinfo=b"")
         return Answer(ok=False, detail=f"{where} redirects more than {REDIRECTS_MAX} times")

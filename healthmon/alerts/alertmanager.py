@@ -17,7 +17,7 @@ from healthmon import clock
 from healthmon.alerts.webhook import check
 from healthmon.core.alert import rfc3339
 from healthmon.core.messages import Message
-from healthmon.posting import Poster
+from healthmon.posting import Poster, origin_of
 
 KEPT_REFRESHES: Final = 4
 _NAMES: Final = {
@@ -38,7 +38,7 @@ class Alertmanager:
     groups: bool = True
 
     def __post_init__(self) -> None:
-        self._poster = Poster()
+        self._poster = Poster(shown=origin_of)
 
     async def send(self, messages: Sequence[Message]) -> None:
         """All in one call. Raises Undelivered."""

@@ -166,9 +166,11 @@ class Courier:
         """The window is over: what it had no room for is told as one; each may be held or over by now."""
         jobs, self._gathered = self._gathered, []
         wanted = await self._wanted(jobs, now_ms, late=True)
-        messages = [self._message(job, now_ms) for job in wanted]
         if not wanted:
             return
+        # Of an incident that got worse meanwhile, how bad it is now.
+        latest = {job.incident.key: job for job in wanted}
+        messages = [self._message(job, now_ms) for job in latest.values()]
         self.window.admits(now_ms)
         if len(messages) > 1:
             storm = storm_of([message.alert for message in messages], self.name, self.window.window_ms)

@@ -9,7 +9,7 @@ from typing import Final
 
 from healthmon.alerts.undelivered import Undelivered
 from healthmon.core.messages import Message
-from healthmon.posting import Answer, Poster
+from healthmon.posting import Answer, Poster, origin_of
 
 # The answers that speak of this message, not of the place: it would be refused for ever.
 HOPELESS: Final = (400, 413, 415, 422)
@@ -26,7 +26,7 @@ class Webhook:
     refresh_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self._poster = Poster(self.secret)
+        self._poster = Poster(self.secret, origin_of)
 
     async def send(self, messages: Sequence[Message]) -> None:
         """One call a message. Raises Undelivered."""

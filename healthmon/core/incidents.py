@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from healthmon.core.component import SILENCE
 from healthmon.core.guard import RULE as MASS_FAILURE
@@ -116,7 +116,7 @@ def read_incident(key: str, said: Mapping[str, Any]) -> Incident | None:
     return found if is_alert(alert) else None
 
 
-def is_alert(alert: object) -> bool:
+def is_alert(alert: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether this is an alert as healthmon writes it: whoever may write to Redis may have written it."""
     if not isinstance(alert, Mapping) or not isinstance(alert.get("data"), Mapping):
         return False
