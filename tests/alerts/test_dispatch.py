@@ -153,8 +153,45 @@ async def test_what_one_leader_did_not_deliver_the_next_one_does(
         await here.stop("one")
         receiver.status = 200
         await eventually(lambda: receiver.told("a") == ["unhealthy"], 15)
+        await eventually(lambda: nothing_waits(here))
+        await here.start("three")
+        await here.stop("two")
+        await here.leader()
         await here.send("id", "a")
         await eventually(lambda: receiver.told("a") == ["unhealthy", "resolved"])
+
+
+async def test_what_lasts_is_told_again_where_that_is_asked_for(
+    url: str, receiver: Receiver, alerts_file: Write
+) -> None:
+    text = f"remind_every = 0.3\n{webhook(receiver)}"
+    async with replicas(url, "one", alerts_file=alerts_file(text), **CALM) as here:
+        await here.send("id", "a", "status", "failing")
+        await eventually(lambda: len(receiver.taken) >= 3)
+        first, second, third = receiver.ids()[:3]
+        assert second.startswith(f"{first}/reminder/")
+        assert third.startswith(f"{first}/reminder/")
+        assert second != third
+
+
+async def test_an_alertmanager_is_told_again_what_lasts_and_no_more_when_it_is_over(
+    url: str, receiver: Receiver, alerts_file: Write
+) -> None:
+    text = f'[sinks.am]\nkind = "alertmanager"\nurl = "{receiver.url}"\nrefresh = 0.2\n'
+    async with replicas(url, "one", alerts_file=alerts_file(text), **CALM) as here:
+        await here.send("id", "a", "status", "failing")
+        await eventually(lambda: len(receiver.bodies) >= 3)
+        said = [json.loads(body)[0] for body in receiver.bodies]
+        assert len({json.dumps([one["labels"], one["startsAt"]]) for one in said}) == 1
+        assert said[0]["endsAt"] < said[-1]["endsAt"]
+        await here.send("id", "a")
+        await eventually(lambda: nothing_waits(here))
+        count = len(receiver.bodies)
+        assert json.loads(receiver.bodies[-1])[0]["endsAt"] < said[0]["endsAt"]
+        await here.send("id", "b", "status", "failing")
+        await eventually(lambda: len(receiver.bodies) >= count + 2)
+        later = [one["labels"]["component"] for body in receiver.bodies[count:] for one in json.loads(body)]
+        assert set(later) == {"b"}
 
 
 async def test_a_message_that_was_under_way_when_redis_went_comes_once_more_at_most(
