@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "show": "everything that is stored of a component",
         "why": "why a component is in its state, and what comes next",
         "events": "what happened; with -f, what happens",
+        "alerts": "which alerts fire and who was told; test sends a trial",
         "cluster": "the leader, the replicas, and what to know of them",
     },
     "Run": {

@@ -98,7 +98,7 @@ class Replica:
     _run_id: str = ""
     _canary_ms: int = 0
     _kept_up_s: float = field(default_factory=clock.monotonic_s)
-    _vigil: Vigil = field(default_factory=Vigil)
+    vigil: Vigil = field(default_factory=Vigil)
     _policy_due_s: float = 0.0
 
     async def run(self) -> None:
@@ -362,7 +362,7 @@ class Replica:
             "leaderless": leadership is None and not parts.campaign.seen,
             "not committing": stalled,
         }
-        self._vigil.watch(conditions, now_s)
+        self.vigil.watch(conditions, now_s)
 
     async def _announce_once(self, announcer: Announcer) -> None:
         parts = self.parts

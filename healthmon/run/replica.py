@@ -6,6 +6,7 @@ import gc
 import logging
 import secrets
 import signal
+from collections import Counter
 
 import anyio
 import anyio.from_thread
@@ -30,6 +31,7 @@ from healthmon.monitor.round import Round
 from healthmon.monitor.wake import Alarm
 from healthmon.probes.callable import Function
 from healthmon.restarts.handler import Handler
+from healthmon.run.alerting import plan_of, put_alerts_beside
 from healthmon.run.beside import put_beside
 from healthmon.settings import Settings
 from healthmon.store.alive import Alive
@@ -98,6 +100,9 @@ def make_replica(
     replica = _make_rounds(settings, verbs)
     offered = {} if handlers is None else handlers
     put_beside(replica, verbs, replica.parts.plain, offered, {} if callables is None else callables)
+    plan = plan_of(settings)
+    if plan is not None:
+        put_alerts_beside(replica, verbs, plan, Counter())
     return replica
 
 

@@ -47,7 +47,7 @@ def test_the_defaults_are_a_file_that_may_be_named_in_health_config(
     text = healthmon("config", "--defaults").out
     said = tomllib.loads(text)
     assert said["dead_threshold"] == 180
-    assert said.keys() == Settings.model_fields.keys() - {"config", "replica_id", "webhook_secret"}
+    assert said.keys() == Settings.model_fields.keys() - {"alerts_file", "config", "replica_id", "webhook_secret"}
     (tmp_path / "healthmon.toml").write_text(text.replace("dead_threshold = 180", "dead_threshold = 190"))
     monkeypatch.setenv("HEALTH_CONFIG", str(tmp_path / "healthmon.toml"))
     rows = {row["id"]: row for row in json.loads(healthmon("config", "-o", "json").out)}
