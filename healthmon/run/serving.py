@@ -136,19 +136,22 @@ async def door_of(settings: Settings, serving: ServingSettings) -> AsyncIterator
     """A door that is open inside. It outlives whoever stands in it: what was taken is appended before it closes."""
     appender = Appender(settings.redis_url, settings.prefix, name=f"{settings.replica_id}-door", timeout_s=APPEND_S)
     door = make_door(settings, serving, appender)
-    async with anyio.create_task_group() as group:
-        keeping = anyio.CancelScope(shield=True)
+    keeping = anyio.CancelScope(shield=True)
 
-        async def keep() -> None:
-            with keeping:
-                await door.run()
+    async def keep() -> None:
+        with keeping:
+            await door.run()
 
-        group.start_soon(keep)
-        try:
-            yield door
-        finally:
-            keeping.cancel()
-    await appender.close()
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(keep)
+            try:
+                yield door
+            finally:
+                keeping.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await appender.close()
 
 
 def wiring_of(serving: ServingSettings) -> Wiring:
