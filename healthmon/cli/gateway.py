@@ -37,7 +37,8 @@ def gateway(
     """Serve HTTP until Ctrl-C or SIGTERM: heartbeats in, states out. It follows the fleet and never leads it."""
     from healthmon.logs import set_up
     from healthmon.run import run_monitor
-    from healthmon.run.serving import open_place, serve_place
+    from healthmon.run.place import open_place
+    from healthmon.run.serving import serve_place
     from healthmon.settings import load_serving_settings, load_settings
 
     settings = load_settings(replica_id=replica_id, config=config, redis_url=redis_url, prefix=prefix)

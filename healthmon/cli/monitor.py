@@ -59,7 +59,8 @@ def monitor(
 
 def _serving(http: str, config: str | None) -> Beside:
     """What serves HTTP beside the replica. Raises ConfigurationError before anything runs."""
-    from healthmon.run.serving import open_place, serve_place
+    from healthmon.run.place import open_place
+    from healthmon.run.serving import serve_place
     from healthmon.settings import load_serving_settings
 
     host, colon, port = http.rpartition(":")

@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import anyio
 
 from healthmon import clock
-from healthmon.core.access import EVERYTHING, NOTHING, Access, Grant
+from healthmon.core.access import EVERYTHING, NOTHING, Access, Grant, is_loopback
 from healthmon.core.refusal import Refusal
 from healthmon.gateway.answers import answer
 
@@ -148,16 +147,6 @@ class Guard:
             return message
 
         return bounded
-
-
-def is_loopback(name: str) -> bool:
-    """Whether a host's name or address is this machine's loopback and nothing else."""
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _name_of(host: str) -> str:

@@ -6,15 +6,12 @@ Nothing of this is imported by who serves no HTTP: it needs the extra `gateway`.
 from __future__ import annotations
 
 import logging
-import tomllib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 
-from healthmon.core.access import Access, Token, read_tokens, token_for_all
 from healthmon.errors import ConfigurationError
 from healthmon.store.heartbeats import Appender
 
@@ -25,10 +22,10 @@ try:
     from healthmon.gateway.answers import HANDLERS
     from healthmon.gateway.connection import Wiring
     from healthmon.gateway.door import Door
-    from healthmon.gateway.guard import App, Guard, Limits, is_loopback
+    from healthmon.gateway.guard import App, Guard, Limits
     from healthmon.gateway.http import heartbeat_routes
     from healthmon.gateway.rates import Rates
-    from healthmon.gateway.server import bind, serve, tls_of
+    from healthmon.gateway.server import serve
     from healthmon.gateway.shelf import Shelf
 except ModuleNotFoundError as missing:
     if (missing.name or "").partition(".")[0] not in ("h11", "starlette", "uvicorn", "watchfiles", "websockets"):
@@ -38,26 +35,15 @@ except ModuleNotFoundError as missing:
     ) from None
 
 if TYPE_CHECKING:
-    import socket
-
     from starlette.routing import BaseRoute
 
+    from healthmon.core.access import Access
     from healthmon.monitor.replica import Replica
+    from healthmon.run.place import Place
     from healthmon.settings import ServingSettings, Settings
 
 APPEND_S: Final = 2.0
 logger = logging.getLogger("healthmon.gateway")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A bound socket, who may use it, and how it is reached. Made before anything else starts."""
-
-    settings: ServingSettings
-    access: Access
-    listening: socket.socket
-    wiring: Wiring
-    url: str
 
 
 def make_app(routes: Sequence[BaseRoute], access: Access, settings: ServingSettings) -> App:
@@ -90,47 +76,6 @@ def routes_of(door: Door, replica: Replica) -> list[BaseRoute]:  # noqa: ARG001 
     ]
 
 
-def open_place(serving: ServingSettings) -> Place:
-    """Read the tokens and bind the port. Raises ConfigurationError, also for who would serve strangers without a token.
-
-    The port 0 takes a free one; `url` says which.
-    """
-    access = read_access(serving)
-    host = serving.http_host
-    if access.open and not is_loopback(host):
-        raise ConfigurationError(
-            f"HEALTH_HTTP_HOST is {host}, which others reach, and there is no token: set HEALTH_TOKEN or "
-            "HEALTH_TOKENS_FILE to what `healthmon token` prints, or serve on 127.0.0.1"
-        )
-    tls = serving.http_tls_cert is not None
-    wiring = wiring_of(serving)
-    listening = bind(host, serving.http_port)
-    name = f"[{host}]" if ":" in host else host
-    return Place(
-        serving, access, listening, wiring, f"{'https' if tls else 'http'}://{name}:{listening.getsockname()[1]}"
-    )
-
-
-def read_access(serving: ServingSettings) -> Access:
-    """The tokens of HEALTH_TOKEN and HEALTH_TOKENS_FILE. Raises ConfigurationError."""
-    tokens: list[Token] = []
-    if serving.token is not None:
-        tokens.append(token_for_all(serving.token.get_secret_value()))
-    if serving.tokens_file is not None:
-        place = f"the tokens file {serving.tokens_file}"
-        try:
-            content = tomllib.loads(serving.tokens_file.expanduser().read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigurationError(f"{place} can't be read ({error.strerror}): correct HEALTH_TOKENS_FILE") from None
-        except ValueError as error:
-            raise ConfigurationError(f"{place} is no TOML ({error}): correct it there") from None
-        found = read_tokens(content, place)
-        if not found:
-            raise ConfigurationError(f"{place} holds no token: `healthmon token` prints the lines to add")
-        tokens += found
-    return Access(tokens)
-
-
 @asynccontextmanager
 async def door_of(settings: Settings, serving: ServingSettings) -> AsyncIterator[Door]:
     """A door that is open inside. It outlives whoever stands in it: what was taken is appended before it closes."""
@@ -154,17 +99,10 @@ async def door_of(settings: Settings, serving: ServingSettings) -> AsyncIterator
             await appender.close()
 
 
-def wiring_of(serving: ServingSettings) -> Wiring:
-    """How connections are treated. Raises ConfigurationError for a certificate that can't be used."""
-    tls = None
-    if serving.http_tls_cert is not None and serving.http_tls_key is not None:
-        tls = tls_of(serving.http_tls_cert.expanduser(), serving.http_tls_key.expanduser())
-    return Wiring(serving.http_timeout, serving.http_connections, tls)
-
-
 async def serve_place(place: Place, replica: Replica) -> None:
     """Serve until cancelled: first the server ends, then the door, then the connection."""
     async with door_of(replica.settings, place.settings) as door:
         app = make_app(routes_of(door, replica), place.access, place.settings)
+        wiring = Wiring(place.settings.http_timeout, place.settings.http_connections, place.tls)
         logger.info("serving %s", place.url)
-        await serve(app, place.listening, place.wiring)
+        await serve(app, place.listening, wiring)

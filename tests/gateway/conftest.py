@@ -11,10 +11,12 @@ import anyio
 import httpx
 import pytest
 
+from healthmon.gateway.connection import Wiring
 from healthmon.gateway.door import Door
 from healthmon.gateway.http import heartbeat_routes
 from healthmon.gateway.server import serve
-from healthmon.run.serving import door_of, make_app, open_place
+from healthmon.run.place import open_place
+from healthmon.run.serving import door_of, make_app
 from healthmon.settings import load_serving_settings, load_settings
 from healthmon.store.calls import Client, call, open_raw
 from healthmon.store.codec import decode_heartbeats
@@ -65,7 +67,8 @@ def served() -> Serve:
         redis = open_raw(url, name="test")
         async with door_of(settings, place.settings) as door, anyio.create_task_group() as group:
             app = make_app(heartbeat_routes(door), place.access, place.settings)
-            group.start_soon(serve, app, place.listening, place.wiring)
+            wiring = Wiring(place.settings.http_timeout, place.settings.http_connections, place.tls)
+            group.start_soon(serve, app, place.listening, wiring)
             async with httpx.AsyncClient(base_url=place.url, timeout=10) as client:
                 yield Served(place.url, door, client, redis, Keys(PREFIX))
             group.cancel_scope.cancel()
