@@ -12,8 +12,12 @@ from healthmon.errors import ConfigurationError
 BACKLOG: Final = 2048
 
 
+class PortTaken(ConfigurationError):
+    """The address is right, but the port there can't be had."""
+
+
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens there; port 0 takes a free one. Raises ConfigurationError with what to change."""
+    """A socket that listens there; port 0 takes a free one. Raises ConfigurationError, PortTaken."""
     try:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
@@ -27,7 +31,7 @@ def bind(host: str, port: int) -> socket.socket:
         listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
-        raise ConfigurationError(
+        raise PortTaken(
             f"port {port} of {host} can't be served ({error.strerror}): end what uses it, or give another "
             "HEALTH_HTTP_PORT"
         ) from None

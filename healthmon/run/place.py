@@ -28,10 +28,10 @@ class Place:
     url: str
 
 
-def open_place(serving: ServingSettings) -> Place:
+def open_place(serving: ServingSettings, listening: socket.socket | None = None) -> Place:
     """Read the tokens and bind the port. Raises ConfigurationError, also for who would serve strangers without a token.
 
-    The port 0 takes a free one; `url` says which.
+    The port 0 takes a free one; `url` says which. `listening`: a socket that is bound already.
     """
     access = read_access(serving)
     host = serving.http_host
@@ -43,7 +43,7 @@ def open_place(serving: ServingSettings) -> Place:
     tls = None
     if serving.http_tls_cert is not None and serving.http_tls_key is not None:
         tls = tls_of(serving.http_tls_cert.expanduser(), serving.http_tls_key.expanduser())
-    listening = bind(host, serving.http_port)
+    listening = listening or bind(host, serving.http_port)
     name = f"[{host}]" if ":" in host else host
     return Place(serving, access, listening, tls, f"{'https' if tls else 'http'}://{name}:{listening.getsockname()[1]}")
 
