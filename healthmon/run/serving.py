@@ -28,11 +28,10 @@ try:
     from healthmon.gateway.server import serve
     from healthmon.gateway.shelf import Shelf
 except ModuleNotFoundError as missing:
-    if (missing.name or "").partition(".")[0] not in ("h11", "starlette", "uvicorn", "watchfiles", "websockets"):
+    package = (missing.name or "").partition(".")[0]
+    if package not in ("h11", "starlette", "uvicorn", "watchfiles", "websockets"):
         raise
-    raise ConfigurationError(
-        f"serving HTTP needs the package {missing.name}: pip install 'healthmon[gateway]'"
-    ) from None
+    raise ConfigurationError(f"serving HTTP needs the package {package}: pip install 'healthmon[gateway]'") from None
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
