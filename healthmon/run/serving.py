@@ -25,6 +25,7 @@ try:
     from healthmon.gateway.guard import App, Guard, Limits
     from healthmon.gateway.http import heartbeat_routes
     from healthmon.gateway.rates import Rates
+    from healthmon.gateway.room import allow_connections
     from healthmon.gateway.server import serve
     from healthmon.gateway.shelf import Shelf
 except ModuleNotFoundError as missing:
@@ -102,6 +103,6 @@ async def serve_place(place: Place, replica: Replica) -> None:
     """Serve until cancelled: first the server ends, then the door, then the connection."""
     async with door_of(replica.settings, place.settings) as door:
         app = make_app(routes_of(door, replica), place.access, place.settings)
-        wiring = Wiring(place.settings.http_timeout, place.settings.http_connections, place.tls)
+        wiring = Wiring(place.settings.http_timeout, allow_connections(place.settings.http_connections), place.tls)
         logger.info("serving %s", place.url)
         await serve(app, place.listening, wiring)
