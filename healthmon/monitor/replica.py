@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import anyio
 import anyio.to_thread
@@ -14,75 +13,25 @@ import tenacity
 
 from healthmon import clock
 from healthmon.core.lease import standby_rank
-from healthmon.core.table import Table
 from healthmon.errors import ConfigurationError, Fenced, GenerationChanged, HealthmonError, UnfitServer
 from healthmon.monitor.announce import Announcer
-from healthmon.monitor.campaign import Campaign
-from healthmon.monitor.healing import Healing
 from healthmon.monitor.leadership import Leadership, SteppedDown
-from healthmon.monitor.ledger import Ledger
-from healthmon.monitor.orders import Orders
-from healthmon.monitor.reading import Reading
-from healthmon.monitor.redis_clock import RedisClock
-from healthmon.monitor.repair import Repair
-from healthmon.monitor.round import Round
+from healthmon.monitor.parts import Parts
 from healthmon.monitor.vigil import Vigil
-from healthmon.monitor.wake import Alarm
 from healthmon.settings import Settings
-from healthmon.store.alive import Alive
-from healthmon.store.calls import Client, call
+from healthmon.store.calls import call
 from healthmon.store.client import check_server
 from healthmon.store.founding import found, tell_canary
-from healthmon.store.keys import Keys
-from healthmon.store.leases import Acquired, Leases
-from healthmon.store.liveness import LeaderWatch
+from healthmon.store.leases import Acquired
 from healthmon.store.permissions import check_permissions
 from healthmon.store.scripts import Scripts
-from healthmon.store.streams import FOLLOWED, Stream, Tail, order
+from healthmon.store.streams import FOLLOWED, Stream, order
 from healthmon.store.tables import Stored, load
 
 logger = logging.getLogger("healthmon.monitor")
 AGAIN_S_MAX = 2.0
 ANNOUNCE_EVERY_S = 1.0
 POLICY_EVERY_S = 60.0
-
-
-@dataclass
-class Parts:
-    """What one replica is made of; `healthmon.run` puts it together.
-
-    `beside`: what else runs for as long as the replica does. `offers`: whom this process has restart handlers for.
-    `look_at` is told who is probed and has changed.
-    """
-
-    keys: Keys
-    table: Table
-    tail: Tail
-    time: RedisClock
-    alarm: Alarm
-    reading: Reading
-    orders: Orders
-    healing: Healing
-    ledger: Ledger
-    repair: Repair
-    round: Round
-    leases: Leases
-    watch: LeaderWatch
-    alive: Alive
-    campaign: Campaign
-    announcer: Announcer
-    checker: Client
-    plain: Client
-    clients: tuple[Client, ...]
-    beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
-    offers: Callable[[], list[str]] = list
-    look_at: Callable[[str], object] = str
-
-    async def close(self) -> None:
-        """Close every connection."""
-        await self.tail.close()
-        for client in self.clients:
-            await client.aclose()
 
 
 @dataclass

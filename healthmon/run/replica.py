@@ -13,6 +13,7 @@ import anyio
 import anyio.from_thread
 
 from healthmon.core.claims import Means
+from healthmon.core.measures import Measures
 from healthmon.core.policy import Defaults
 from healthmon.core.score import DEFAULT_ROWS
 from healthmon.core.table import Table
@@ -25,10 +26,11 @@ from healthmon.monitor.healing import Healing
 from healthmon.monitor.ledger import Ledger
 from healthmon.monitor.observer import Observer
 from healthmon.monitor.orders import Orders
+from healthmon.monitor.parts import Parts
 from healthmon.monitor.reading import Reading
 from healthmon.monitor.redis_clock import RedisClock
 from healthmon.monitor.repair import Repair
-from healthmon.monitor.replica import Parts, Replica
+from healthmon.monitor.replica import Replica
 from healthmon.monitor.round import Round
 from healthmon.monitor.wake import Alarm
 from healthmon.probes.callable import Function
@@ -153,6 +155,7 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Parts:
         checker=checker,
         plain=plain,
         clients=(pen, renewer, plain, checker),
+        measures=Measures(),
     )
 
 
