@@ -17,7 +17,9 @@ from healthmon.core.rules import UNTAKEN, Moment, dead_at_ms
 from healthmon.errors import HealthmonError, NotPermitted, StoreUnavailable, UnfitServer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from healthmon.core.heartbeat import Rejection
 
 # The values of labels that are known in advance: their series are there, at zero, before anything has happened.
 CHANNELS: Final = ("redis", "http", "websocket", "file", "beat")
@@ -37,7 +39,7 @@ COMMAND_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 DETECTION_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 RESTART_S: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
-_STAGES: Final = (HealthState.DEGRADED, HealthState.UNHEALTHY, HealthState.DEAD)
+HEARTBEATS: Final = "heartbeats"
 
 
 @dataclass(slots=True)
@@ -63,7 +65,7 @@ class Measures:
 
     `elections`: terms won by this replica, by reason. `fenced_writes`: refused by the server because the lease was
     another's. `trimmed_unread`: how often heartbeats were gone before this replica had read them. `heartbeats`: by
-    channel; `redis` is every heartbeat that this replica read from the stream, whichever door it came in by.
+    the doors of this process (`redis` is the table's `heard`).
     `transitions`: (role, from, to). `restarts`: (role, result). `alert_deliveries`: (sink, result).
     `lag_entries`: what the stream holds beyond the last read. Durations are seconds.
     """
@@ -117,6 +119,12 @@ class Measures:
         if result == "succeeded":
             claimed_ms = before.restart.deadline_ms - before.limits.restart.timeout_ms
             self.restarting.observe(max(0, event.at_ms - claimed_ms) / 1000)
+
+    def note_batch(self, rejected: Iterable[Rejection], not_kept: int, stretches: Iterable[tuple[int, int]]) -> None:
+        """What one commit stored beside events: refused heartbeats, and blind stretches."""
+        self.rejected.update(one.reason for one in rejected if one.channel == HEARTBEATS)
+        self.rejected["not_kept"] += not_kept
+        self.blind_s += sum(to_ms - from_ms for from_ms, to_ms in stretches) / 1000
 
     def note_alerts(self, event: Event, alert: str) -> None:
         """An alert that was published with its event; "" for none."""

@@ -84,6 +84,7 @@ class Replica:
             except ConfigurationError:
                 raise
             except HealthmonError as error:
+                self.parts.measures.note_error(error)
                 logger.warning("this round broke off: %s", error)
                 await self._meet_again()
 
@@ -194,7 +195,7 @@ class Replica:
         """First contact: is it fit, what is stored, who else holds a table."""
         parts = self.parts
         facts = await check_server(parts.checker)
-        self._run_id = facts.run_id
+        self._run_id, parts.measures.redis_up = facts.run_id, True
         await check_permissions(
             parts.plain, parts.keys, Scripts(), self.settings.replica_id, parts.announcer.incarnation
         )
@@ -270,6 +271,7 @@ class Replica:
                 parts.alarm.ring()
                 await parts.campaign.until_over()
             except HealthmonError as error:
+                parts.measures.note_error(error)
                 logger.debug("not campaigning: %s", error)
                 await anyio.sleep(min(0.2, self.settings.lease_ttl / 10))
 
@@ -291,7 +293,9 @@ class Replica:
                 await self._check_policy()
             except HealthmonError as error:
                 away = True
+                parts.measures.note_error(error)
                 logger.debug("not announced: %s", error)
+            parts.measures.redis_up = not away
             self._keep_vigil(away=away)
             await anyio.sleep(ANNOUNCE_EVERY_S)
 
@@ -318,6 +322,7 @@ class Replica:
         parts, leadership = self.parts, self.leadership
         now_ms = round(parts.time.now_ms())
         behind_ms = max(0, now_ms - parts.table.seen_ms)
+        parts.measures.lag_entries = await parts.tail.behind() if parts.reading.was_full else 0
         said = {
             "role": "leader" if leadership is not None else self.stands_by_as,
             "epoch": str(leadership.lease.epoch if leadership else parts.repair.epoch_floor),

@@ -121,18 +121,26 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Parts:
     checker = open_client(url, name=f"{name}-check", timeout_s=ttl_s)
     table = Table(defaults_of(settings), Wire())
     tail, clock = Tail(url, keys, name), RedisClock()
-    commits = Commits(keys, verbs, broadcast=settings.broadcast_events)
+    measures = Measures()
+    commits = Commits(keys, verbs, broadcast=settings.broadcast_events, measures=measures)
     alarm = Alarm(tail)
     busy = BusyFields(settings, table, tail, commits, pen)
-    ledger = Ledger(settings, keys, table, tail, commits, pen, plain, busy)
+    ledger = Ledger(settings, keys, table, tail, commits, pen, plain, busy, measures)
     agreements = Agreements(OwnerVerifier(plain, keys).agrees)
     healing = Healing(table, ledger, agreements, Means(name, allow_exec=settings.allow_exec))
     orders = Orders(table, tail, ledger, healing)
-    repair = Repair(name, table, tail, ledger, commits, plain)
+    repair = Repair(name, table, tail, ledger, commits, plain, measures)
     reading = Reading(name, table, tail, alarm, clock, settings.coalesce_effective)
     leases = Leases(keys, verbs, round(ttl_s * 1000))
     campaign = _make_campaign(
-        settings, keys=keys, incarnation=incarnation, leases=leases, client=renewer, repair=repair, time=clock
+        settings,
+        keys=keys,
+        incarnation=incarnation,
+        leases=leases,
+        client=renewer,
+        repair=repair,
+        time=clock,
+        measures=measures,
     )
     digest = settings.rules_digest(repr(sorted(DEFAULT_ROWS.items())))
     return Parts(
@@ -146,7 +154,7 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Parts:
         ledger=ledger,
         repair=repair,
         healing=healing,
-        round=Round(table, tail, reading, orders, healing, ledger, repair),
+        round=Round(table, tail, reading, orders, healing, ledger, repair, measures),
         leases=leases,
         watch=campaign.watch,
         alive=campaign.alive,
@@ -155,7 +163,7 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Parts:
         checker=checker,
         plain=plain,
         clients=(pen, renewer, plain, checker),
-        measures=Measures(),
+        measures=measures,
     )
 
 
@@ -168,6 +176,7 @@ def _make_campaign(
     client: Client,
     repair: Repair,
     time: RedisClock,
+    measures: Measures,
 ) -> Campaign:
     """The campaign, with what wakes it: the hint channel, and the thread that watches the leader."""
     name, url, ttl_s = settings.replica_id, settings.redis_url, settings.lease_ttl
@@ -180,7 +189,7 @@ def _make_campaign(
 
     alive = Alive(url, keys, name, incarnation, asked)
     watch = LeaderWatch(url, keys, name, settings.takeover_grace, ttl_s, asked_from_thread)
-    campaign = Campaign(name, incarnation, leases, client, watch, alive, repair, time, ttl_s)
+    campaign = Campaign(name, incarnation, leases, client, watch, alive, repair, time, ttl_s, measures)
     return campaign
 
 
