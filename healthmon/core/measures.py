@@ -17,7 +17,7 @@ from healthmon.core.rules import UNTAKEN, Moment, dead_at_ms
 from healthmon.errors import HealthmonError, NotPermitted, StoreUnavailable, UnfitServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from healthmon.core.heartbeat import Rejection
 
@@ -40,6 +40,8 @@ DETECTION_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 1
 RESTART_S: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 HEARTBEATS: Final = "heartbeats"
+ROLES_MAX: Final = 100
+OTHER: Final = "(other)"
 
 
 @dataclass(slots=True)
@@ -87,6 +89,15 @@ class Measures:
     blind_s: float = 0.0
     redis_up: bool = False
     lag_entries: int = 0
+    _roles: dict[str, None] = field(default_factory=dict)
+
+    def role_of(self, role: str) -> str:
+        """The role as a label: of a hundred the own name, later ones are `(other)`, so that no fleet makes too many."""
+        if role not in self._roles:
+            if len(self._roles) >= ROLES_MAX:
+                return OTHER
+            self._roles[role] = None
+        return role
 
     def note_command(self, name: str, took_s: float) -> None:
         """One trip to the server; the names are those of the scripts, and few."""
@@ -109,7 +120,7 @@ class Measures:
         """An event that was committed at this time of the server's clock, and the record as it was before it."""
         if event.type is not EventType.TRANSITION:
             return
-        role = str(event.set.get("role", before.role))
+        role = self.role_of(str(event.set.get("role", before.role)))
         self.transitions[role, event.source, event.target] += 1
         if event.rule == "silence":
             self.detection.observe(max(0, committed_ms - due_ms(before, HealthState(event.target), moment)) / 1000)
@@ -151,12 +162,3 @@ def ended_restart(before: Component, event: Event) -> str:
     if event.target == HealthState.DEAD.value:
         return "untaken" if event.rule == UNTAKEN else "failed"
     return "succeeded"
-
-
-def total(buckets: Buckets) -> Sequence[int]:
-    """The cumulative counts, one for each bound and one for all."""
-    sums, so_far = [], 0
-    for count in buckets.counts:
-        so_far += count
-        sums.append(so_far)
-    return sums
