@@ -66,9 +66,8 @@ class Measures:
     """The counts of one process. Whoever does the work counts it; whoever shows it only reads.
 
     `elections`: terms won by this replica, by reason. `fenced_writes`: refused by the server because the lease was
-    another's. `trimmed_unread`: how often heartbeats were gone before this replica had read them. `heartbeats`: by
-    the doors of this process (`redis` is the table's `heard`).
-    `transitions`: (role, from, to). `restarts`: (role, result). `alert_deliveries`: (sink, result).
+    another's. `trimmed_unread`: how often heartbeats were gone before this replica had read them. `transitions`:
+    (role, from, to). `restarts`: (role, result). `alert_deliveries`: (sink, result).
     `lag_entries`: what the stream holds beyond the last read. Durations are seconds.
     """
 
@@ -78,7 +77,6 @@ class Measures:
     restarting: Buckets = field(default_factory=lambda: Buckets(RESTART_S))
     elections: Counter[str] = field(default_factory=Counter)
     redis_errors: Counter[str] = field(default_factory=Counter)
-    heartbeats: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     transitions: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     restarts: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -28,6 +28,8 @@ try:
     from healthmon.gateway.room import allow_connections
     from healthmon.gateway.server import serve
     from healthmon.gateway.shelf import Shelf
+    from healthmon.run.measured import collector_of
+    from healthmon.views.exposition import metrics_routes
 except ModuleNotFoundError as missing:
     package = (missing.name or "").partition(".")[0]
     if package not in ("h11", "starlette", "uvicorn", "watchfiles", "websockets"):
@@ -69,10 +71,11 @@ def make_door(settings: Settings, serving: ServingSettings, appender: Appender) 
     )
 
 
-def routes_of(door: Door, replica: Replica) -> list[BaseRoute]:  # noqa: ARG001  # for what reads its table
+def routes_of(door: Door, replica: Replica, settings: ServingSettings) -> list[BaseRoute]:
     """What is served: a line for each room."""
     return [
         *heartbeat_routes(door),
+        *metrics_routes(collector_of(replica, settings, door.accepted, door.refused)),
     ]
 
 
@@ -102,7 +105,7 @@ async def door_of(settings: Settings, serving: ServingSettings) -> AsyncIterator
 async def serve_place(place: Place, replica: Replica) -> None:
     """Serve until cancelled: first the server ends, then the door, then the connection."""
     async with door_of(replica.settings, place.settings) as door:
-        app = make_app(routes_of(door, replica), place.access, place.settings)
+        app = make_app(routes_of(door, replica, place.settings), place.access, place.settings)
         wiring = Wiring(place.settings.http_timeout, allow_connections(place.settings.http_connections), place.tls)
         logger.info("serving %s", place.url)
         await serve(app, place.listening, wiring)

@@ -6,9 +6,10 @@ with a thousand components makes fifteen thousand lines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from heapq import nsmallest
+from itertools import islice
 from typing import Final
 
 from prometheus_client import Metric, ProcessCollector
@@ -23,7 +24,7 @@ from healthmon.core.measures import Measures
 from healthmon.core.score import SILENT_SCORES
 from healthmon.core.table import Table
 from healthmon.views.families import Value, by_word, from_zero, histogram, pieces
-from healthmon.views.states import look_of
+from healthmon.views.states import WORST_FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Standing:
 class HealthCollector:
     """Reads the table in the thread that changes it. `components_max`: how many components get series of their own.
 
+    `accepted` and `refused`: heartbeats that came by this process's own doors, by channel and by reason.
     `specification`: the specification's two series, too.
     """
 
@@ -53,6 +55,8 @@ class HealthCollector:
     measures: Measures
     standing: Callable[[], Standing]
     components_max: int
+    accepted: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
     specification: bool = False
     _process: ProcessCollector = field(default_factory=lambda: ProcessCollector(registry=None))
 
@@ -100,8 +104,11 @@ class HealthCollector:
         known = self.table.components
         if len(known) <= self.components_max:
             return list(known.values())
-        unwell = self.table.census.unwell.values()
-        return nsmallest(self.components_max, unwell, key=lambda one: (look_of(one.state).order, one.since_ms, one.id))
+        shown: list[Component] = []
+        for state in WORST_FIRST:  # whoever changed last was put last: nothing needs to be sorted
+            here = (one for one in self.table.census.unwell.values() if one.state == state)
+            shown += islice(here, self.components_max - len(shown))
+        return shown
 
     def _counts(self) -> Iterator[Value]:
         counts = dict[tuple[str, HealthState], int]()
@@ -124,9 +131,10 @@ class HealthCollector:
         yield from pieces("healthmon_restarts_total", from_zero(counted.restarts, ends))
         yield histogram("healthmon_restart_duration_seconds", {(): counted.restarting})
         yield histogram("healthmon_detection_delay_seconds", {(): counted.detection})
-        heard = {**counted.heartbeats, measures.CHANNELS[0]: self.table.heard}
+        heard = {**self.accepted, measures.CHANNELS[0]: self.table.heard}
+        rejected = Counter(counted.rejected) + Counter(self.refused)
         yield from pieces("healthmon_heartbeats_total", by_word(heard, measures.CHANNELS))
-        yield from pieces("healthmon_heartbeats_rejected_total", by_word(counted.rejected, measures.REJECTIONS))
+        yield from pieces("healthmon_heartbeats_rejected_total", by_word(rejected, measures.REJECTIONS))
         yield from pieces("healthmon_alerts_published_total", by_word(counted.alerts_published, measures.ALERT_TYPES))
         sinks = dict.fromkeys(sink for sink, _ in counted.alert_deliveries)
         results = [(sink, result) for sink in sinks for result in measures.DELIVERIES]

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from healthmon.core.access import Scope, demand
 from healthmon.views.collector import HealthCollector
 
 
@@ -40,10 +41,11 @@ async def rendered(collector: HealthCollector) -> bytes:
 
 
 def metrics_routes(collector: HealthCollector) -> list[BaseRoute]:
-    """The route of `/metrics`. One scrape is made at a time: others wait for their turn."""
+    """The route of `/metrics`, for whoever may read all. One scrape is made at a time: others wait for their turn."""
     turn = anyio.Lock()
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(request: Request) -> Response:
+        demand(request.scope["grant"], Scope.READ)
         async with turn:
             return Response(await rendered(collector), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 

@@ -13,7 +13,7 @@ from healthmon.core.measures import Buckets
 from healthmon.views.series import SERIES, SPECIFIED, Series
 
 # Samples in one piece: built and rendered in about a millisecond.
-PIECE: Final = 256
+PIECE: Final = 128
 K = TypeVar("K", bound=tuple[str, ...])
 # The values of the labels, in the order of the series' own, and the number.
 Value = tuple[Sequence[str], float]
