@@ -55,6 +55,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "config": "the settings in force and where they come from",
         "token": "a token for HTTP, and the lines by which a server knows it",
         "acl": "the Redis users with the least rights",
+        "export": "files for Prometheus, Grafana, systemd and compose",
         "bench": "what healthmon costs here, each figure beside its floor",
         "keys": "every Redis key, and one redis-cli line for each question",
     },
