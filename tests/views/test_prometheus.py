@@ -75,7 +75,9 @@ async def prometheus(folder: Path, scraped: str, alerts: httpx.AsyncClient) -> A
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alerts.base_url.netloc.decode()]}]}]},
     }
     (folder / "prometheus.yml").write_text(json.dumps(configuration))
-    words = ("--config.file=prometheus.yml", f"--storage.tsdb.path={folder / 'data'}")
+    # What fired before the Alertmanager was found is sent again soon.
+    again = "--rules.alert.resend-delay=1s"
+    words = ("--config.file=prometheus.yml", f"--storage.tsdb.path={folder / 'data'}", again)
     async with running("prometheus", *words, folder=folder) as client:
         yield client
 
