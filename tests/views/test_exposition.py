@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,7 +19,7 @@ from healthmon.monitor.replica import Replica
 from healthmon.run.measured import collector_of
 from healthmon.run.serving import make_app
 from healthmon.settings import load_serving_settings
-from healthmon.views.exposition import metrics_routes
+from healthmon.views.exposition import metrics_routes, rendered
 from healthmon.views.series import SERIES, SPECIFIED
 from tests.inprocess import Replicas, replicas
 from tests.waiting import eventually
@@ -181,3 +182,29 @@ async def test_promtool_has_nothing_to_complain_of(url: str) -> None:
             text = await page.text()
     checked = await anyio.run_process(["promtool", "check", "metrics"], input=text.encode(), check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+async def test_a_long_scrape_lets_others_run_between_its_pieces_and_says_each_family_once(url: str) -> None:
+    async with replicas(url, "m1", heartbeat_timeout=30, degraded_threshold=40, dead_threshold=50) as made:
+        for number in range(200):
+            await made.send("id", f"c-{number}")
+        leader = await made.leader()
+        await eventually(lambda: leader.parts.table.census.states[HealthState.HEALTHY] == 200)
+        collector = collector_of(leader, load_serving_settings(), {}, {})
+        pieces, turns = sum(1 for _ in collector.pieces()), 0
+        async with anyio.create_task_group() as group:
+
+            async def take_turns() -> None:
+                nonlocal turns
+                while True:
+                    turns += 1
+                    await anyio.lowlevel.checkpoint()
+
+            group.start_soon(take_turns)
+            text = (await rendered(collector)).decode()
+            group.cancel_scope.cancel()
+        families = list(collector.collect())
+    assert turns >= pieces > len(SERIES)
+    heads = [line for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(heads) == len(set(heads)) == len(families)
+    assert sum(line.startswith("healthmon_component_state{") for line in text.splitlines()) == 200 * 8
