@@ -9,14 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from healthmon.core.component import Component, HealthState, Status
-from healthmon.core.marks import kept
-from healthmon.core.policy import NEVER_MS
-from healthmon.core.score import band_of, good_bounds, score_of
+from healthmon.core.score import band_of, score_of
 
 if TYPE_CHECKING:
     from healthmon.core.heartbeat import Heartbeat
     from healthmon.core.policy import Defaults
-    from healthmon.core.wire import Wire
 
 # Enough times to recognise a crash loop; older ones say nothing that a rule asks for.
 RESPAWNS_KEPT: Final = 16
@@ -149,20 +146,3 @@ def settled(component: Component) -> bool:
         and component.breaker.state == "closed"
         and not (component.failures.words or component.failures.recorded or component.restart.awaiting_ms)
     )
-
-
-def repeatable(component: Component, beat: Heartbeat) -> bool:
-    """Whether the bytes of this heartbeat, just folded, leave nothing else to do when they come again."""
-    own_metrics = (bool(beat.metrics) or not component.metrics) and not component.probed_latency
-    return settled(component) and own_metrics and not beat.sent_ms
-
-
-def remember(component: Component, beat: Heartbeat, fields: list[bytes], wire: Wire) -> None:
-    """Keep the bytes whose repetition changes nothing; the first gap of one and a half intervals is looked at."""
-    repeats = repeatable(component, beat)
-    component.repeat = kept(fields, component.raw_id) if repeats else None
-    component.layout = wire.layout(fields) if repeats and beat.metrics else None
-    component.bounds = good_bounds(component.layout.names, component.limits.rows) if component.layout else ()
-    interval_ms = component.expected_interval_ms
-    component.late_ms = interval_ms * 3 // 2 if interval_ms else NEVER_MS
-    component.late_after_ms = component.last_heartbeat_ms + component.late_ms

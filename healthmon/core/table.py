@@ -17,13 +17,14 @@ from healthmon.core.census import Census
 from healthmon.core.component import Component
 from healthmon.core.decide import look_at_ms
 from healthmon.core.event import Event, EventType, apply
-from healthmon.core.fold import fold_heartbeat, remember, settled
+from healthmon.core.fold import fold_heartbeat, settled
 from healthmon.core.guard import Brake
 from healthmon.core.heartbeat import Heartbeat, Rejection, Unreadable
 from healthmon.core.ids import valid_id
 from healthmon.core.looks import Looks
 from healthmon.core.marks import Entry, claimed_id, id_ms, mark, mark_of, settle
 from healthmon.core.policy import DEFAULT_POLICY, Defaults
+from healthmon.core.repeats import remember
 from healthmon.core.rules import Moment
 from healthmon.core.wire import Wire
 

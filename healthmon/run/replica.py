@@ -133,14 +133,7 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Parts:
     reading = Reading(name, table, tail, alarm, clock, settings.coalesce_effective)
     leases = Leases(keys, verbs, round(ttl_s * 1000))
     campaign = _make_campaign(
-        settings,
-        keys=keys,
-        incarnation=incarnation,
-        leases=leases,
-        client=renewer,
-        repair=repair,
-        time=clock,
-        measures=measures,
+        settings, keys=keys, incarnation=incarnation, leases=leases, client=renewer, repair=repair, time=clock
     )
     digest = settings.rules_digest(repr(sorted(DEFAULT_ROWS.items())))
     return Parts(
@@ -176,7 +169,6 @@ def _make_campaign(
     client: Client,
     repair: Repair,
     time: RedisClock,
-    measures: Measures,
 ) -> Campaign:
     """The campaign, with what wakes it: the hint channel, and the thread that watches the leader."""
     name, url, ttl_s = settings.replica_id, settings.redis_url, settings.lease_ttl
@@ -189,7 +181,7 @@ def _make_campaign(
 
     alive = Alive(url, keys, name, incarnation, asked)
     watch = LeaderWatch(url, keys, name, settings.takeover_grace, ttl_s, asked_from_thread)
-    campaign = Campaign(name, incarnation, leases, client, watch, alive, repair, time, ttl_s, measures)
+    campaign = Campaign(name, incarnation, leases, client, watch, alive, repair, time, ttl_s, repair.measures)
     return campaign
 
 
