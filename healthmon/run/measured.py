@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from healthmon import clock
+from healthmon.core.lease import GATEWAY
 from healthmon.monitor.replica import Replica
 from healthmon.settings import ServingSettings
 from healthmon.views.collector import HealthCollector, Standing
@@ -23,6 +24,7 @@ def collector_of(
         accepted,
         refused,
         settings.metrics_specification,
+        settings.metrics_everywhere,
     )
 
 
@@ -34,6 +36,7 @@ def standing_of(replica: Replica) -> Standing:
     return Standing(
         replica=replica.settings.replica_id,
         leads=leadership is not None,
+        may_lead=replica.stands_by_as != GATEWAY,
         epoch=leadership.lease.epoch if leadership is not None else parts.repair.epoch_floor,
         now_ms=now_ms,
         skew_s=now_ms / 1000 - unix_s if now_ms else 0.0,

@@ -105,6 +105,10 @@ class ServingSettings(SharedSettings):
         (100_000, "a scrape would be 100 MB"),
         decides=False,
     )
+    metrics_everywhere: bool = Field(
+        default=False,
+        description="On or off: /metrics has the components' series whoever leads, for who scrapes a gateway alone",
+    )
     metrics_specification: bool = Field(
         default=False, description="On or off: /metrics has the specification's jarvis_component_* series, too"
     )

@@ -32,11 +32,12 @@ class Standing:
     """What a replica is at the moment of a scrape.
 
     `now_ms` is the clock of Redis, `skew_s` that clock less the machine's. `lease_until_s`: Unix seconds, 0 where it
-    does not lead.
+    does not lead. `may_lead`: a gateway never does.
     """
 
     replica: str
     leads: bool
+    may_lead: bool
     epoch: int
     now_ms: float
     skew_s: float
@@ -48,7 +49,7 @@ class HealthCollector:
     """Reads the table in the thread that changes it. `components_max`: how many components get series of their own.
 
     `accepted` and `refused`: heartbeats that came by this process's own doors, by channel and by reason.
-    `specification`: the specification's two series, too.
+    `specification`: the specification's two series, too. `everywhere`: the components' series whoever leads.
     """
 
     table: Table
@@ -58,6 +59,7 @@ class HealthCollector:
     accepted: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
     specification: bool = False
+    everywhere: bool = False
     _process: ProcessCollector = field(default_factory=lambda: ProcessCollector(registry=None))
 
     def collect(self) -> Iterator[Metric]:
@@ -81,7 +83,7 @@ class HealthCollector:
         standing = self.standing()
         yield from self._itself(standing)
         yield from self._work(standing)
-        if standing.leads:
+        if standing.leads or self.everywhere:
             yield from self._fleet(standing)
         yield from self._process.collect()
 
@@ -143,7 +145,7 @@ class HealthCollector:
     def _itself(self, standing: Standing) -> Iterator[Metric]:
         counted = self.measures
         singles = {
-            "healthmon_is_leader": standing.leads,
+            **({"healthmon_is_leader": standing.leads} if standing.may_lead else {}),
             "healthmon_epoch": standing.epoch,
             "healthmon_redis_up": counted.redis_up,
             "healthmon_clock_skew_seconds": standing.skew_s,

@@ -131,7 +131,7 @@ _WORK: Final = (
 )
 _ITSELF: Final = (
     Series("healthmon_build_info", "gauge", "Always 1: the replica's name and version.", ("replica", "version")),
-    Series("healthmon_is_leader", "gauge", "1 on the replica that leads."),
+    Series("healthmon_is_leader", "gauge", "1 on the replica that leads; absent on a gateway, which never does."),
     Series("healthmon_epoch", "gauge", "The epoch that this replica knows; it rises with every leader."),
     Series("healthmon_elections_total", "counter", "Elections that this replica won, by reason.", ("reason",)),
     Series(
@@ -229,6 +229,9 @@ def _lines() -> Iterator[str]:
 
 
 _PREFACE: Final = (
+    "- Scrape every replica that may lead, `healthmon monitor --http HOST:PORT`; with tokens, by one of scope `read`.",
+    "  A gateway never leads: it exports itself and its doors, and components only while `HEALTH_METRICS_EVERYWHERE`",
+    "  is on, for who scrapes it alone. `healthmon up` does so.",
     "- A scrape asks nothing of Redis: every replica holds the whole table.",
     "- Series of components come from the leader only; after a failover they come from the next one. Followers go on",
     "  to export what they counted themselves, so counters are to be summed over replicas:",

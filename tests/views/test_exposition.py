@@ -16,9 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from healthmon.core.access import Access, token_for_all
 from healthmon.core.component import HealthState
 from healthmon.monitor.replica import Replica
+from healthmon.run import make_replica
 from healthmon.run.measured import collector_of
 from healthmon.run.serving import make_app
-from healthmon.settings import load_serving_settings
+from healthmon.settings import load_serving_settings, load_settings
 from healthmon.views.exposition import metrics_routes, rendered
 from healthmon.views.series import SERIES, SPECIFIED
 from tests.inprocess import Replicas, replicas
@@ -87,6 +88,23 @@ async def test_the_leader_shows_each_component_and_a_follower_only_itself(url: s
     assert theirs["healthmon_epoch", frozenset()] == said["healthmon_epoch", frozenset()]
     leaders_alone = {name for name, series in SERIES.items() if series.who == "leader"}
     assert {name for name, _ in theirs}.isdisjoint(leaders_alone)
+
+
+async def test_a_gateway_shows_components_when_told_to_and_is_no_replica_that_could_lead(url: str) -> None:
+    async with replicas(url, "m1", heartbeat_timeout=30, degraded_threshold=40, dead_threshold=50) as made:
+        await one_component(made)
+        settings = load_settings(redis_url=url, prefix=made.keys.prefix, replica_id="gate")
+        gateway = make_replica(settings, observes=True)
+        async with anyio.create_task_group() as group:
+            group.start_soon(gateway.run)
+            await eventually(gateway.loaded.is_set)
+            async with page_of(gateway) as page, page_of(gateway, metrics_everywhere=True) as everywhere:
+                said, all_of_it = await page.samples(), await everywhere.samples()
+            group.cancel_scope.cancel()
+    assert ("healthmon_is_leader", frozenset[tuple[str, str]]()) not in said
+    assert not [name for name, _ in said if name.startswith("healthmon_component")]
+    states = [name for name, _ in all_of_it if name == "healthmon_component_state"]
+    assert len(states) == 8
 
 
 async def test_every_name_of_the_reference_is_exported_and_no_other_one(url: str) -> None:
