@@ -6,12 +6,14 @@ import gc
 import logging
 import secrets
 import signal
-from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import anyio
 import anyio.from_thread
 
 from healthmon.core.claims import Means
+from healthmon.core.measures import Measures
 from healthmon.core.policy import Defaults
 from healthmon.core.score import DEFAULT_ROWS
 from healthmon.core.table import Table
@@ -22,11 +24,13 @@ from healthmon.monitor.busy_fields import BusyFields
 from healthmon.monitor.campaign import Campaign
 from healthmon.monitor.healing import Healing
 from healthmon.monitor.ledger import Ledger
+from healthmon.monitor.observer import Observer
 from healthmon.monitor.orders import Orders
+from healthmon.monitor.parts import Parts
 from healthmon.monitor.reading import Reading
 from healthmon.monitor.redis_clock import RedisClock
 from healthmon.monitor.repair import Repair
-from healthmon.monitor.replica import Parts, Replica
+from healthmon.monitor.replica import Replica
 from healthmon.monitor.round import Round
 from healthmon.monitor.wake import Alarm
 from healthmon.probes.callable import Function
@@ -46,6 +50,7 @@ from healthmon.store.ownership import OwnerVerifier
 from healthmon.store.scripts import Scripts
 from healthmon.store.streams import Tail
 
+Beside = Callable[[Replica], Coroutine[Any, Any, None]]
 logger = logging.getLogger("healthmon")
 # Objects made until the youngest are looked at, and how often before those that survived are. One reply is thousands.
 COLLECTED_AFTER = (50_000, 20, 100)
@@ -90,23 +95,26 @@ def make_replica(
     *,
     handlers: dict[str, Handler] | None = None,
     callables: dict[str, Function] | None = None,
+    observes: bool = False,
 ) -> Replica:
     """One replica of the monitor, not connected yet. `scripts`: other texts for the verbs, for tests of the fence.
 
     `handlers` and `callables`: the restart handlers and probes that this process offers, by component id (a handler
-    also for `*`, all). They may change while the replica runs.
+    also for `*`, all). They may change while the replica runs. `observes`: it never leads, and offers nothing.
     """
     verbs = scripts or Scripts()
-    replica = _make_rounds(settings, verbs)
+    if observes:
+        return Observer(settings, _make_rounds(settings, verbs))
+    replica = Replica(settings, _make_rounds(settings, verbs))
     offered = {} if handlers is None else handlers
     put_beside(replica, verbs, replica.parts.plain, offered, {} if callables is None else callables)
     plan = plan_of(settings)
     if plan is not None:
-        put_alerts_beside(replica, verbs, plan, Counter())
+        put_alerts_beside(replica, verbs, plan, replica.parts.measures.alert_deliveries)
     return replica
 
 
-def _make_rounds(settings: Settings, verbs: Scripts) -> Replica:
+def _make_rounds(settings: Settings, verbs: Scripts) -> Parts:
     name, url = settings.replica_id, settings.redis_url
     keys, incarnation = Keys(settings.prefix, 0), secrets.token_hex(4)
     ttl_s = settings.lease_ttl
@@ -117,21 +125,22 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Replica:
     checker = open_client(url, name=f"{name}-check", timeout_s=ttl_s)
     table = Table(defaults_of(settings), Wire())
     tail, clock = Tail(url, keys, name), RedisClock()
-    commits = Commits(keys, verbs, broadcast=settings.broadcast_events)
+    measures = Measures()
+    commits = Commits(keys, verbs, broadcast=settings.broadcast_events, measures=measures)
     alarm = Alarm(tail)
     busy = BusyFields(settings, table, tail, commits, pen)
-    ledger = Ledger(settings, keys, table, tail, commits, pen, plain, busy)
+    ledger = Ledger(settings, keys, table, tail, commits, pen, plain, busy, measures)
     agreements = Agreements(OwnerVerifier(plain, keys).agrees)
     healing = Healing(table, ledger, agreements, Means(name, allow_exec=settings.allow_exec))
     orders = Orders(table, tail, ledger, healing)
-    repair = Repair(name, table, tail, ledger, commits, plain)
+    repair = Repair(name, table, tail, ledger, commits, plain, measures)
     reading = Reading(name, table, tail, alarm, clock, settings.coalesce_effective)
     leases = Leases(keys, verbs, round(ttl_s * 1000))
     campaign = _make_campaign(
         settings, keys=keys, incarnation=incarnation, leases=leases, client=renewer, repair=repair, time=clock
     )
     digest = settings.rules_digest(repr(sorted(DEFAULT_ROWS.items())))
-    parts = Parts(
+    return Parts(
         keys=keys,
         table=table,
         tail=tail,
@@ -142,7 +151,7 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Replica:
         ledger=ledger,
         repair=repair,
         healing=healing,
-        round=Round(table, tail, reading, orders, healing, ledger, repair),
+        round=Round(table, tail, reading, orders, healing, ledger, repair, measures),
         leases=leases,
         watch=campaign.watch,
         alive=campaign.alive,
@@ -151,8 +160,8 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Replica:
         checker=checker,
         plain=plain,
         clients=(pen, renewer, plain, checker),
+        measures=measures,
     )
-    return Replica(settings, parts)
 
 
 def _make_campaign(
@@ -176,13 +185,16 @@ def _make_campaign(
 
     alive = Alive(url, keys, name, incarnation, asked)
     watch = LeaderWatch(url, keys, name, settings.takeover_grace, ttl_s, asked_from_thread)
-    campaign = Campaign(name, incarnation, leases, client, watch, alive, repair, time, ttl_s)
+    campaign = Campaign(name, incarnation, leases, client, watch, alive, repair, time, ttl_s, repair.measures)
     return campaign
 
 
-def run_monitor(settings: Settings) -> None:
-    """Run one replica in this process until SIGINT or SIGTERM. Raises what keeps it from starting, as one error."""
-    anyio.run(_until_signal, settings)
+def run_monitor(settings: Settings, beside: Beside | None = None, *, observes: bool = False) -> None:
+    """Run one replica in this process until SIGINT or SIGTERM. Raises what keeps it from starting, as one error.
+
+    `beside`: what else runs in the same task group, given the replica. `observes`: it never leads.
+    """
+    anyio.run(_until_signal, settings, beside, observes)
 
 
 async def _keep_collections_short(replica: Replica) -> None:
@@ -201,12 +213,14 @@ async def _keep_collections_short(replica: Replica) -> None:
         await anyio.sleep(LOOK_FOR_GROWTH_S)
 
 
-async def _until_signal(settings: Settings) -> None:
-    replica = make_replica(settings)
+async def _until_signal(settings: Settings, beside: Beside | None, observes: bool) -> None:  # for `run`
+    replica = make_replica(settings, observes=observes)
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(replica.run)
             group.start_soon(_keep_collections_short, replica)
+            if beside is not None:
+                group.start_soon(beside, replica)
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 async for received in signals:
                     logger.info("stopping on %s", signal.Signals(received).name)
