@@ -29,7 +29,7 @@ def webhook(receiver: Receiver, more: str = "") -> str:
 async def test_a_component_that_fails_and_recovers_is_told_as_firing_and_resolved_with_how_long_it_was(
     url: str, receiver: Receiver, alerts_file: Write
 ) -> None:
-    async with replicas(url, "one", alerts_file=alerts_file(webhook(receiver))) as here:
+    async with replicas(url, "one", alerts_file=alerts_file(webhook(receiver)), **CALM) as here:
         await here.send("id", "api", "status", "failing")
         await eventually(lambda: receiver.told("api") == ["unhealthy"])
         await here.send("id", "api")
@@ -49,7 +49,7 @@ async def test_a_sink_that_is_down_loses_nothing_and_neither_blocks_nor_repeats_
     up, down = receivers(), receivers()
     down.status = 503
     text = webhook(up) + webhook(down).replace("pager", "chat")
-    async with replicas(url, "one", alerts_file=alerts_file(text)) as here:
+    async with replicas(url, "one", alerts_file=alerts_file(text), **CALM) as here:
         for name in ("a", "b", "c"):
             await here.send("id", name, "status", "failing")
         await eventually(lambda: len(up.taken) == 3)
@@ -64,7 +64,7 @@ async def test_what_a_sink_refuses_for_good_is_a_dead_letter_and_the_next_one_go
     url: str, receiver: Receiver, alerts_file: Write
 ) -> None:
     receiver.refuses = '"bad"'
-    async with replicas(url, "one", alerts_file=alerts_file(webhook(receiver))) as here:
+    async with replicas(url, "one", alerts_file=alerts_file(webhook(receiver)), **CALM) as here:
         await here.send("id", "bad", "status", "failing")
         await here.send("id", "good", "status", "failing")
         await eventually(lambda: receiver.told("good") == ["unhealthy"])
@@ -76,7 +76,7 @@ async def test_what_a_sink_refuses_for_good_is_a_dead_letter_and_the_next_one_go
 
 async def test_what_is_tried_for_too_long_is_a_dead_letter(url: str, receiver: Receiver, alerts_file: Write) -> None:
     receiver.status = 503
-    async with replicas(url, "one", alerts_file=alerts_file(f"retry_for = 1\n{webhook(receiver)}")) as here:
+    async with replicas(url, "one", alerts_file=alerts_file(f"retry_for = 1\n{webhook(receiver)}"), **CALM) as here:
         await here.send("id", "a", "status", "failing")
         letters = await eventually(lambda: here.entries(here.keys.alerts_dead), 15)
         assert "answered 503" in letters[0]["reason"]
@@ -133,7 +133,7 @@ async def test_routes_send_each_alert_where_it_belongs(
     first, second = receivers(), receivers()
     routes = '[[routes]]\nsinks = ["pager"]\nids = ["web-*"]\n[[routes]]\nsinks = ["chat"]\nroles = ["db"]\n'
     text = webhook(first) + webhook(second).replace("pager", "chat") + routes
-    async with replicas(url, "one", alerts_file=alerts_file(text)) as here:
+    async with replicas(url, "one", alerts_file=alerts_file(text), **CALM) as here:
         await here.send("id", "other", "status", "failing")
         await here.send("id", "web-1", "status", "failing")
         await here.send("id", "pg", "role", "db", "status", "failing")
@@ -146,7 +146,7 @@ async def test_what_one_leader_did_not_deliver_the_next_one_does(
     url: str, receiver: Receiver, alerts_file: Write
 ) -> None:
     receiver.status = 503
-    async with replicas(url, "one", alerts_file=alerts_file(webhook(receiver))) as here:
+    async with replicas(url, "one", alerts_file=alerts_file(webhook(receiver)), **CALM) as here:
         await here.send("id", "a", "status", "failing")
         await eventually(lambda: receiver.refused)
         await here.start("two")
@@ -199,7 +199,7 @@ async def test_a_message_that_was_under_way_when_redis_went_comes_once_more_at_m
 ) -> None:
     server = fresh_server(keep=True)
     await server.start()
-    async with replicas(server.url, "one", alerts_file=alerts_file(webhook(receiver))) as here:
+    async with replicas(server.url, "one", alerts_file=alerts_file(webhook(receiver)), **CALM) as here:
         await here.send("id", "a", "status", "failing")
         await eventually(lambda: receiver.told("a") == ["unhealthy"])
         await server.stop()
