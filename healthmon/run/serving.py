@@ -22,12 +22,14 @@ try:
     from healthmon.gateway.answers import HANDLERS
     from healthmon.gateway.connection import Wiring
     from healthmon.gateway.door import Door
+    from healthmon.gateway.files import Files
     from healthmon.gateway.guard import App, Guard, Limits
     from healthmon.gateway.http import heartbeat_routes
     from healthmon.gateway.rates import Rates
     from healthmon.gateway.room import allow_connections
     from healthmon.gateway.server import serve
     from healthmon.gateway.shelf import Shelf
+    from healthmon.gateway.websocket import Sockets, sockets_of
     from healthmon.run.measured import collector_of
     from healthmon.views.exposition import metrics_routes
 except ModuleNotFoundError as missing:
@@ -71,10 +73,11 @@ def make_door(settings: Settings, serving: ServingSettings, appender: Appender) 
     )
 
 
-def routes_of(door: Door, replica: Replica, settings: ServingSettings) -> list[BaseRoute]:
+def routes_of(door: Door, sockets: Sockets, replica: Replica, settings: ServingSettings) -> list[BaseRoute]:
     """What is served: a line for each room."""
     return [
         *heartbeat_routes(door),
+        *sockets.routes(),
         *metrics_routes(collector_of(replica, settings, door.accepted, door.refused)),
     ]
 
@@ -104,8 +107,11 @@ async def door_of(settings: Settings, serving: ServingSettings) -> AsyncIterator
 
 async def serve_place(place: Place, replica: Replica) -> None:
     """Serve until cancelled: first the server ends, then the door, then the connection."""
-    async with door_of(replica.settings, place.settings) as door:
-        app = make_app(routes_of(door, replica, place.settings), place.access, place.settings)
+    async with door_of(replica.settings, place.settings) as door, anyio.create_task_group() as group:
         wiring = Wiring(place.settings.http_timeout, allow_connections(place.settings.http_connections), place.tls)
+        sockets = Sockets(door, place.access, most=sockets_of(wiring.connections_max))
+        files = Files(door, place.settings.heartbeat_dirs, replica.settings.heartbeat_timeout)
+        group.start_soon(files.run)
+        app = make_app(routes_of(door, sockets, replica, place.settings), place.access, place.settings)
         logger.info("serving %s", place.url)
-        await serve(app, place.listening, wiring)
+        await serve(app, place.listening, wiring, sockets.close)
