@@ -30,6 +30,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "why": "why a component is in its state, and what comes next",
         "events": "what happened; with -f, what happens",
         "alerts": "which alerts fire and who was told; test sends a trial",
+        "top": "all of that on one screen, as it changes",
         "cluster": "the leader, the replicas, and what to know of them",
     },
     "Run": {
