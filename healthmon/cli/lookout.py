@@ -29,7 +29,7 @@ _RECENT: Final = 20
 _AGAIN_S_MAX: Final = 1.0
 # An answer is overdue so much after it was asked for.
 _LATE_S: Final = 2.0
-# An observer sees each of these; heartbeats make no events.
+# What the store says first when nobody answers at all, which the screen says in its own words.
 _NOT_REACHABLE: Final = "Redis is not reachable"
 
 
@@ -50,7 +50,7 @@ class Lookout:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     async def begin(self) -> None:
-        """Where the events stand, and the latest of them. Raises StoreUnavailable and NotPermitted, as the others do."""
+        """Where the events stand, and the latest of them. Raises StoreUnavailable, NotPermitted."""
         self._cursor = await self._here.events.last()
         self._recent.clear()
         async for entry in self._here.events.backwards(self._cursor):

@@ -8,7 +8,7 @@ import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 
@@ -42,7 +42,7 @@ class Glass:
         self._stack = ExitStack()
         self._live: Live | None = None
 
-    def __enter__(self) -> Glass:
+    def __enter__(self) -> Self:
         self.take()
         return self
 

@@ -104,7 +104,7 @@ class Reader:
         return found
 
     async def parts(self, ids: Sequence[str], names: Sequence[str]) -> list[Record]:
-        """Some fields of the records of these ids in their order, each with its `id`; an empty one for who is not there.
+        """Some fields of these ids' records in their order, each with its `id`; an empty one for who is not there.
 
         One of a wrong type counts as not there: `records` names it.
         """

@@ -254,7 +254,7 @@ class _Table:
             (Cell(record["id"], None, "outline" if marked else "plain"), self._id),
             (Cell(record.get("role", "")), self._role),
             (Cell(duration(now_ms - since_ms, short=True) if since_ms else ""), _WIDTHS["FOR"]),
-            (Cell(ago(time_of(record, "last_heartbeat"), now_ms, short=True)), _WIDTHS["LAST BEAT"]),
+            (Cell(self._last_beat(n)), _WIDTHS["LAST BEAT"]),
         ]
         if self._stale:
             cells = [(Cell(cell.text, "none"), width) for cell, width in cells]
@@ -269,6 +269,11 @@ class _Table:
     def _record(self, n: int) -> Mapping[str, str]:
         row = self._board.rows[n]
         return self._board.fresh.get(row.record["id"], row.record)
+
+    def _last_beat(self, n: int) -> str:
+        """Nothing where the whole record has not been read yet."""
+        record = self._board.fresh.get(self._board.rows[n].record["id"])
+        return ago(time_of(record, "last_heartbeat"), self._board.now_ms, short=True) if record else ""
 
     def _told(self, record: Mapping[str, str]) -> tuple[str, str]:
         return record.get("reason", ""), prospect(record, self._board.now_ms)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _TONES: Final[Mapping[Tone, str]] = {"ok": "32", "warn": "33", "bad": "31", "busy": "34", "none": "90"}
 _WEIGHTS: Final[Mapping[Weight, str]] = {"plain": "", "inverted": ";7", "outline": ";1"}
 _ASCII: Final = str.maketrans(
-    {"→": "->", "←": "<-", "…": "...", "·": "-", "✔": "+", "✖": "X", "▲": "~", "◆": "#", "—": "-", "�": "?"}
+    {"→": "->", "←": "<-", "…": "...", "·": "-", "✔": "+", "✖": "X", "▲": "~", "◆": "#", "—": "-", "�": "?", "▸": "*"}
 )
 _NO_LOCALE: Final = ("", "C", "POSIX")
 _COERCED: Final = ("C.UTF-8", "C.utf8", "UTF-8")
@@ -49,7 +49,11 @@ class Terminal:
 
     def plain(self, text: str) -> str:
         """Text that this terminal can show."""
-        return printable(text) if self.unicode else printable(text).translate(_ASCII)
+        if self.unicode:
+            return printable(text)
+        told = printable(text).translate(_ASCII)
+        # A terminal that takes one letter for two would break the line; a file takes what it is given.
+        return told.encode("ascii", "replace").decode() if self.width else told
 
     def paint(self, cell: Cell) -> str:
         """A cell with its colour."""
