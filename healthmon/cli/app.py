@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        return code if begun or code != USAGE else _USAGE_ELSE.get(words[0], USAGE)
+        return code if begun or code != USAGE else _misused(words[0])
     except BrokenPipeError:
         return _quiet()
     return 0
@@ -146,6 +146,14 @@ def _unknown(word: str) -> int:
     hint = f"did you mean {meant[0]}?" if meant else "`healthmon --help` lists them"
     print(f"healthmon: there is no {what} {word!r}; {hint}", file=sys.stderr)
     return USAGE
+
+
+def _misused(command: str) -> int:
+    """The exit code for arguments that are wrong. What runs plugins reads stdout alone."""
+    code = _USAGE_ELSE.get(command, USAGE)
+    if code != USAGE:
+        print(f"UNKNOWN: wrong arguments: healthmon {command} --help")
+    return code
 
 
 def _quiet() -> int:

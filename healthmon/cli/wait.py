@@ -71,18 +71,13 @@ def wait(
     The exit code is 0 when all are, 124 when it takes longer, 3 when one is not known (unless that is waited for). A
     state that is passed through counts. Redis may go and come back meanwhile.
     """
-    run(
-        _wait,
-        list(dict.fromkeys(ids)),
-        _wish(for_),
-        create or for_ == _THERE,
-        timeout,
-        output,
-        Where(redis_url, prefix),
-    )
+    states, gone = _states(for_)
+    wish = _Wish(states, gone, timeout, create or gone or states == frozenset(LOOKS))
+    run(_wait, list(dict.fromkeys(ids)), wish, output, Where(redis_url, prefix))
 
 
-def _wish(given: str) -> _Wish:
+def _states(given: str) -> tuple[frozenset[str], bool]:
+    """The states that are wished for, and whether being gone is."""
     words = [word.strip() for word in given.split(",") if word.strip()]
     gone = any(word in _GONE for word in words)
     states = [word for word in words if word not in _GONE]
