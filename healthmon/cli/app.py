@@ -64,6 +64,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "export": "files for Prometheus, Grafana, systemd and compose",
         "bench": "what healthmon costs here, each figure beside its floor",
         "keys": "every Redis key, and one redis-cli line for each question",
+        "completion": "a script that has bash, zsh or fish complete words",
     },
 }
 _ALL: Final = {name for commands in COMMANDS.values() for name in commands}

@@ -55,7 +55,9 @@ def wait(
     for_: Annotated[
         str,
         typer.Option(
-            "--for", metavar="STATE[,STATE]", help="States, or registered (there at all), or deleted (forgotten)."
+            "--for",
+            metavar="STATE[,STATE]|registered|deleted",
+            help="States; registered: there at all; deleted: forgotten.",
         ),
     ] = "healthy",
     timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long at most; 0 only looks.")] = 60.0,
@@ -93,8 +95,9 @@ def _states(given: str) -> tuple[frozenset[str], bool]:
 
 async def _wait(ids: list[str], wish: _Wish, form: Form, where: Where) -> None:
     async with session(where) as here:
-        for one in () if wish.create else ids:
-            await here.known(one)
+        for one, record in zip(ids, await here.reader.records(ids), strict=True):
+            if not record and not wish.create:
+                await here.known(one)
         waiting = _Waiting(here, wish, form, clock.monotonic_s(), dict.fromkeys(ids, ""))
         with anyio.move_on_after(wish.timeout_s) if wish.timeout_s else anyio.CancelScope():
             await waiting.watch()
