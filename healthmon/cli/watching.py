@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _PAUSE_S: Final = 0.1
 _TICK_S: Final = 1.0
 _TYPED_MAX: Final = 200
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGWINCH)
 _BACK: Final = ("escape", "enter", "backspace", "h")
 _STEPS: Final = {"j": 1, "down": 1, "k": -1, "up": -1}
 
@@ -106,11 +107,12 @@ class Watching:
         """Until q, SIGTERM or an error that trying again does not help. Raises that error."""
         self.query = parse_query(self.search)
         self._wake = anyio.Event()
-        with Glass() as self._glass:
+        # Before the terminal is taken: a signal that nobody receives would end the process without giving it back.
+        with anyio.open_signal_receiver(*_SIGNALS) as self._signals, Glass() as self._glass:
             self.draw()
             async with anyio.create_task_group() as group:
                 self._scope = group.cancel_scope
-                for work in (self._follow, self._look, self._tick, self._signals):
+                for work in (self._follow, self._look, self._tick, self._heed):
                     group.start_soon(self._guarded, work)
                 if keyboard.is_there():
                     group.start_soon(self._guarded, self._keys)
@@ -175,22 +177,20 @@ class Watching:
             if link.late or link.lost_ms:
                 self.draw()
 
-    async def _signals(self) -> None:
+    async def _heed(self) -> None:
         """The terminal is given back before the process ends or sleeps."""
-        numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGWINCH)
-        with anyio.open_signal_receiver(*numbers) as signals:
-            async for number in signals:
-                if number == signal.SIGWINCH:
-                    self.draw()
-                elif number == signal.SIGTSTP:
-                    self._glass.give_back()
-                    os.kill(os.getpid(), signal.SIGSTOP)
-                    self._glass.take()
-                    self.draw()
-                    self._look_soon()
-                else:
-                    self._end(128 + number)
-                    return
+        async for number in self._signals:
+            if number == signal.SIGWINCH:
+                self.draw()
+            elif number == signal.SIGTSTP:
+                self._glass.give_back()
+                os.kill(os.getpid(), signal.SIGSTOP)
+                self._glass.take()
+                self.draw()
+                self._look_soon()
+            else:
+                self._end(128 + number)
+                return
 
     def _end(self, code: int) -> None:
         self.code = code

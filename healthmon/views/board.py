@@ -1,7 +1,7 @@
 """The one screen of `healthmon top`: what is wrong, which, since when, why, what comes next, and whether to trust it.
 
-Pure: what was read goes in with the size of the terminal, lines come out. Nothing is wider than the terminal, and there
-are never more lines than it has.
+Pure: what was read goes in with the size of the terminal, lines come out: never more than it has, and none wider, on
+any of 54 columns or more; on a narrower one whoever shows them cuts them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _ID: Final = (12, 24, 32)  # least, most, most on a wide terminal
 _ROLE: Final = (4, 15, 16)
 _NEXT_LEAST: Final = 24
 _ROLE_LINES: Final = 2
+_LIST_LEAST: Final = 7  # lines that the list has at least, with its title, its head and the keys under it
 _TALL: Final = 36  # from here on there is room for more of what happened
 _RECENT: Final = (3, 8)
 _UNDER: Final = " " * 6
@@ -105,18 +106,17 @@ def frame(screen: Terminal, board: Board, focus: Focus, link: Link, height: int)
         lines = [*head, "", *body]
         return Frame([*_filled(lines, height - 1), *foot][:height], focus.first, 0)
     tail = _tail(screen, board, _RECENT[height >= _TALL])
-    if height - len(head) - len(tail) < 6:  # a small terminal: who is in trouble comes before what happened
+    if height - len(head) - len(tail) < _LIST_LEAST:  # who is in trouble comes before what happened
         tail = []
-    if height - len(head) < 6:
-        head = head[:1]
-    room = height - len(head) - len(tail) - len(foot) - 2
+    small = height - len(head) < _LIST_LEAST
+    head = head[: max(1, height - _LIST_LEAST)] if small else head
     table = _Table(screen, board, stale=stale or link.late)
-    first, count = table.window(focus, max(1, room))
-    title = _title(screen, board, focus, first, count)
+    first, count = table.window(focus, max(1, height - len(head) - len(tail) - len(foot) - 2 * (not small)))
     rows = [line for n in range(first, first + count) for line in table.lines(n, marked=n == focus.selected)]
     listed = [table.head(), *rows] if rows else ["", screen.cut(f"  {_nothing(board, focus)}", screen.width)]
-    lines = [*head, title, *listed][: height - len(tail) - 1]
-    return Frame([*_filled(lines, height - len(tail) - 1), *tail, *foot][:height], first, count)
+    body = listed[1:] if small else [_title(screen, board, focus, first, count), *listed]
+    lines = _filled([*head, *body][: height - len(tail) - 1], height - len(tail) - 1)
+    return Frame([*lines, *tail, *foot][-height:], first, count)
 
 
 def plain_frame(screen: Terminal, board: Board, focus: Focus) -> Frame:
