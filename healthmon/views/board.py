@@ -202,7 +202,7 @@ def _nothing(board: Board, focus: Focus) -> str:
 
 
 class _Table:
-    """The rows, with columns that keep their widths while the list is moved."""
+    """The rows, with columns that keep their widths while one moves through the list."""
 
     def __init__(self, screen: Terminal, board: Board, *, stale: bool) -> None:
         self._screen = screen
@@ -210,15 +210,15 @@ class _Table:
         self._stale = stale
         self._wide = not screen.width or screen.width >= WIDE
         self._state = _WIDTHS["STATE"] + (not screen.unicode)
-        self._id = self._width(_ID, (row.record["id"] for row in board.rows))
-        self._role = self._width(_ROLE, (row.record.get("role", "") for row in board.rows))
-        used = 2 + self._state + self._id + self._role + _WIDTHS["FOR"] + _WIDTHS["LAST BEAT"] + 5 * 2
-        self._left = max(0, screen.width - used) if screen.width else 0
+        used = 2 + self._state + _WIDTHS["FOR"] + _WIDTHS["LAST BEAT"] + 4 * 2
+        room = screen.width - used if screen.width else 1 << 30
+        self._id = self._width(_ID, room - 2 - _ROLE[0], (row.record["id"] for row in board.rows))
+        self._role = self._width(_ROLE, room - 2 - self._id, (row.record.get("role", "") for row in board.rows))
+        self._left = max(0, room - self._id - self._role - 2 * 2) if screen.width else 0
 
-    def _width(self, bounds: tuple[int, int, int], texts: Iterable[str]) -> int:
+    def _width(self, bounds: tuple[int, int, int], room: int, texts: Iterable[str]) -> int:
         least, most, most_wide = bounds
-        longest = max(map(len, texts), default=0)
-        return max(least, min(longest, most_wide if self._wide else most))
+        return max(least, min(max(map(len, texts), default=0), most_wide if self._wide else most, room))
 
     def window(self, focus: Focus, room: int) -> tuple[int, int]:
         """The first row and how many fit into so many lines, the selected one among them."""
@@ -317,13 +317,8 @@ class _Table:
 def _tail(screen: Terminal, board: Board, recent: int) -> list[str]:
     lines = []
     if board.roles:
-        told = screen.flowing([_role(screen, role, counts) for role, counts in _worst_roles(board.roles)], indent=8)
-        more = len(told) > _ROLE_LINES and screen.width > 0
-        shown = told[:_ROLE_LINES] if screen.width else told
-        lines.append("Roles   " + shown[0][8:])
-        lines += shown[1:]
-        if more:
-            lines[-1] = screen.paint(Cell("        more roles: see `healthmon ls -l role:…`", "none"))
+        first, *rest = _role_lines(screen, board)
+        lines += [f"Roles   {first[8:]}", *rest]
     for n, (at_ms, fields) in enumerate(board.recent[:recent]):
         happening = happening_of(fields)
         head = "Recent  " if not n else " " * 8
@@ -334,6 +329,18 @@ def _tail(screen: Terminal, board: Board, recent: int) -> list[str]:
         words = screen.cut(happening.sentence, room) if screen.width else screen.plain(happening.sentence)
         lines.append(f"{head}{time} {screen.paint(mark)} {who} {words}")
     return ["", *lines]
+
+
+def _role_lines(screen: Terminal, board: Board) -> list[str]:
+    """As many roles as two lines hold, the worst first, and how many more there are."""
+    parts = [_role(screen, role, counts) for role, counts in _worst_roles(board.roles)]
+    lines = screen.flowing(parts, indent=8)
+    shown = min(len(parts), 2 * screen.width // 6)
+    while len(lines) > _ROLE_LINES and screen.width and shown > 1:
+        shown -= 1
+        more = Cell(f"and {plural(len(parts) - shown, 'more role')}", "none")
+        lines = screen.flowing([*parts[:shown], [more]], indent=8)
+    return lines
 
 
 def _worst_roles(roles: Mapping[str, Mapping[str, int]]) -> list[tuple[str, Mapping[str, int]]]:
