@@ -71,6 +71,8 @@ class Screen:
             self._x = 0
         elif letter == "\n":
             self._down()
+        elif letter == "\b":
+            self._x = max(0, self._x - 1)
         elif letter.isprintable():
             width = 2 if east_asian_width(letter) in "WF" else 1
             if self._x + width > self.columns:
@@ -99,6 +101,10 @@ class Screen:
             self._clear()
         elif given == "?25":
             self.cursor = letter == "h"
+        elif letter in ("C", "D"):
+            self._x = min(self.columns - 1, max(0, self._x + int(given or 1) * (1 if letter == "C" else -1)))
+        elif letter == "K":
+            self._cells[self._y][self._x :] = [" "] * (self.columns - self._x)
         elif letter == "J":
             self._clear()
 

@@ -72,13 +72,13 @@ _healthmon_value() {
     esac
 }
 _healthmon() {
-    local -a commands options
+    local -a verbs choices
     local command=$words[2] before=$words[CURRENT-1] kind
-    commands=(
+    verbs=(
 @COMMANDS@
     )
     if ((CURRENT == 2)); then
-        _describe -t commands 'healthmon command' commands
+        _describe -t commands 'healthmon command' verbs
         return
     fi
     if [[ $command == run && ${words[(i)--]} -lt $CURRENT ]]; then
@@ -97,7 +97,7 @@ _healthmon() {
         case $command in
 @OPTIONS@
         esac
-        _describe -t options option options
+        _describe -t options option choices
         return
     fi
     [[ -n $kind ]] || kind=$(_healthmon_value $command '')
@@ -139,7 +139,7 @@ def zsh(commands: Sequence[Command]) -> str:
     """The script for zsh: to be sourced, or as `_healthmon` in a folder of fpath."""
     described = [f"        {shlex.quote(_colon(one.name, one.help))}" for one in commands]
     options = [
-        f"            {one.name}) options=("
+        f"            {one.name}) choices=("
         + " ".join(shlex.quote(_colon(name, option.help)) for option in one.options for name in option.names)
         + ") ;;"
         for one in commands
