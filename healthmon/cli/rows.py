@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from healthmon.core.alert import rfc3339
@@ -41,9 +42,9 @@ async def rows_of(session: Session, found: Sequence[tuple[str, int]]) -> list[Ro
 
 
 def table(terminal: Terminal, rows: Sequence[Row], now_ms: int, *, wide: bool) -> list[str]:
-    """The rows as lines under a head."""
+    """The rows as lines under a head. Wide ones are as long as they get: cut to fit, no column would say anything."""
     told = [_cells(terminal, row, now_ms, wide=wide) for row in rows]
-    return terminal.table(WIDE_HEAD if wide else HEAD, told)
+    return replace(terminal, width=0).table(WIDE_HEAD, told) if wide else terminal.table(HEAD, told)
 
 
 def _cells(terminal: Terminal, row: Row, now_ms: int, *, wide: bool) -> list[Cell | str]:

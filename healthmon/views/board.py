@@ -102,8 +102,8 @@ def frame(screen: Terminal, board: Board, focus: Focus, link: Link, height: int)
     stale = bool(link.lost_ms) or not board.freshness.led
     head, foot = _head(screen, board, link), [_keys(screen, focus)]
     if focus.detail is not None:
-        body = list(focus.detail)[: max(0, height - len(head) - 2)]
-        lines = [*head, "", *body]
+        body = list(focus.detail)[: max(0, height - len(head) - 1)]
+        lines = [*head, *body]
         return Frame([*_filled(lines, height - 1), *foot][:height], focus.first, 0)
     tail = _tail(screen, board, _RECENT[height >= _TALL])
     if height - len(head) - len(tail) < _LIST_LEAST:  # who is in trouble comes before what happened
