@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from healthmon.errors import StoreUnavailable
+from healthmon.store.acl import Role, setuser
 from healthmon.store.beginnings import ids_that_begin
 from healthmon.store.calls import call, open_raw
 from healthmon.store.keys import Keys
@@ -23,6 +24,18 @@ async def test_ids_that_begin_so_are_found_in_their_order_also_among_many(url: s
     assert len(ids_that_begin(url, KEYS, "", most=9999, within_s=5)) == 3002
     for pattern in ("*", "a?i", "[a]", "\\"):
         assert ids_that_begin(url, KEYS, pattern, most=10, within_s=5) == []
+
+
+async def test_a_reader_may_ask(url: str) -> None:
+    client = open_raw(url, name="test")
+    await call(client, "ZADD", KEYS.components, 1, "api-1")
+    await call(client, *setuser(Role.READER, KEYS.prefix, login=">secret"))
+    try:
+        whose = url.replace("redis://", f"redis://{KEYS.prefix}-reader:secret@")
+        assert ids_that_begin(whose, KEYS, "api", most=10, within_s=5) == ["api-1"]
+    finally:
+        await call(client, "ACL", "DELUSER", f"{KEYS.prefix}-reader")
+        await client.aclose()
 
 
 async def test_nobody_there_is_an_error() -> None:
