@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
+import psutil
 import pytest
 
 from tests.cli.conftest import Command
 from tests.cli.fleet import Fleet
 from tests.pseudo_terminal import PseudoTerminal
 from tests.servers import FreshServer
+from tests.waiting import eventually
 
 TOP = (sys.executable, "-m", "healthmon", "top")
 Open = Callable[..., PseudoTerminal]
@@ -153,6 +155,19 @@ def test_ctrl_c_gives_the_terminal_back(opened: Open) -> None:
     top = opened()
     top.shows("q quit")
     assert end(top, "\x03") == 130
+
+
+@pytest.mark.usefixtures("busy")
+def test_while_it_is_stopped_the_terminal_is_the_shell_s(opened: Open) -> None:
+    top = opened()
+    top.shows("q quit")
+    top.type("\x1a")  # Ctrl-Z
+    anyio.run(eventually, lambda: psutil.Process(top.process.pid).status() == psutil.STATUS_STOPPED, 10.0)
+    anyio.run(eventually, lambda: not top.screen.alternate and top.screen.cursor, 10.0)
+    assert top.settings == top.before
+    top.process.send_signal(signal.SIGCONT)
+    top.shows("q quit", "2 of 32 components need attention")
+    assert end(top) == 0
 
 
 def test_redis_may_go_and_come_back(
