@@ -78,7 +78,6 @@ class Glass:
             return
         self._live.console.size = ConsoleDimensions(*size)
         text = Text("\n", no_wrap=True, overflow="crop", end="").join(Text.from_ansi(line) for line in lines)
-        text.no_wrap, text.overflow = True, "crop"
         self._live.update(text, refresh=True)
 
 
