@@ -73,7 +73,8 @@ def _command(name: str, says: str) -> Command:
             value = None if kind is bool else _value(kind, info.metavar)
             options.append(Option(names or (f"--{parameter.replace('_', '-')}",), info.help or "", value))
         elif isinstance(info, ArgumentInfo) and not info.hidden:
-            argument, program = _value(kind, info.metavar), info.metavar == "CMD"
+            argument = argument or _value(kind, info.metavar)  # of several the first, on which the others depend
+            program = info.metavar == "CMD"
     return Command(name, says, (*options, Option(HELP, "Show what it does and its options.")), argument, program)
 
 
