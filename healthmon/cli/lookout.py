@@ -90,7 +90,7 @@ class Lookout:
         if watch.lease is None:
             return ""
         sightings = await self._here.cluster.replicas()
-        live = sum(replica_of(one.replica, one.last_seen_ms, watch.now_ms, one.said).here for one in sightings)
+        live = sum(replica_of(one.replica, one.last_seen_ms, watch.now_ms, one.said).watches for one in sightings)
         since = duration(watch.now_ms - watch.lease.epoch, short=True)
         return f"{watch.lease.replica} leads for {since}, {plural(live, 'replica')}"
 
