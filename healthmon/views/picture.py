@@ -64,6 +64,12 @@ def _value(name: str, text: str) -> object:
     return text
 
 
+def kind_of(name: str) -> str:
+    """What `json_of` makes of a field: `whole`, `real`, `time`, `ids`, `object` or `text`."""
+    kinds = {"whole": _WHOLE, "real": _REAL, "time": _TIME, "ids": _IDS, "object": _JSON}
+    return next((kind for kind, names in kinds.items() if name in names), "text")
+
+
 def time_of(fields: Mapping[str, str], name: str) -> int:
     """The stored time of this name in milliseconds; 0 for none, and for what is no time."""
     try:
@@ -77,20 +83,36 @@ def time_of(fields: Mapping[str, str], name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Until when the shown data is known to be complete, and who keeps it so. `as_of_ms` 0: there is no data."""
+    """Until when the shown data is known to be complete, and who keeps it so. `as_of_ms` 0: there is no data.
+
+    `reachable` False: whoever shows it has lost Redis, and knows nothing younger.
+    """
 
     now_ms: int
     as_of_ms: int
     led: bool
+    reachable: bool = True
+
+    @property
+    def word(self) -> str:
+        """`live`, `leaderless` or `redis_unreachable`."""
+        if not self.reachable:
+            return "redis_unreachable"
+        return "live" if self.led else "leaderless"
 
     @property
     def age_ms(self) -> int:
         """How old the data is; 0 while a leader keeps it."""
-        age_ms = max(0, self.now_ms - self.as_of_ms)
-        return 0 if not self.as_of_ms or age_ms <= (LED_FRESH_MS if self.led else FRESH_MS) else age_ms
+        age_ms = max(0, self.now_ms - self.as_of_ms) if self.as_of_ms else 0
+        if not self.reachable:
+            return age_ms
+        return 0 if age_ms <= (LED_FRESH_MS if self.led else FRESH_MS) else age_ms
 
     def remark(self) -> str:
         """What to tell a viewer of the data's age; "" when there is nothing to tell."""
+        if not self.reachable:
+            age = f"the data is {duration(self.age_ms)} old" if self.as_of_ms else "there is no data yet"
+            return f"Redis unreachable: {age}"
         if not self.as_of_ms:
             return "" if self.led else "no leader and no data yet: start `healthmon monitor`, or `healthmon up`"
         if not self.age_ms:
