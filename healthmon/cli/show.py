@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 _HISTORY: Final = 10
 # Title -> fields, in the order in which they are shown. What a later version adds comes under "More".
 _PARTS: Final = {
-    "State": ("reason", "since", "previous", "score", "incident", "held", "flapping", "acknowledged_by"),
+    "State": (
+        *("reason", "since", "previous", "score", "incident", "acknowledged_by"),
+        *("silenced_until", "silenced_by", "silenced_reason", "held", "flapping"),
+    ),
     "Heartbeats": (
         *("last_heartbeat", "status", "msg", "interval_s", "total_heartbeats", "missed_heartbeats"),
         *("refused_heartbeats", "uptime_seconds", "metrics"),
@@ -45,11 +48,11 @@ _PARTS: Final = {
 }
 _TIMES: Final = (
     *("since", "flapping", "last_heartbeat", "next_restart_at", "restart_deadline", "breaker_retry_at"),
-    *("last_probe_at", "registered_at"),
+    *("last_probe_at", "registered_at", "silenced_until"),
 )
 _KNOWN: Final = {"id", "state", "failure", *(name for names in _PARTS.values() for name in names)}
 # These are not there before something happens that makes them.
-_STORED_ONLY: Final = {"restart_taken", "restart_token", "acknowledged_by"}
+_STORED_ONLY: Final = {"restart_taken", "restart_token"}
 
 
 def show(
