@@ -33,12 +33,12 @@ def dead() -> Shard:
     return shard
 
 
-def ask_for(shard: Shard, cmd: str, seconds: object, **said: object) -> list[Event]:
+def ask_for(shard: Shard, cmd: str, seconds: object, **said: Any) -> list[Event]:
     length: dict[str, Any] = {"for": seconds}
     return shard.ask(cmd, **length, **said)
 
 
-def silence(shard: Shard, seconds: object, **said: object) -> list[Event]:
+def silence(shard: Shard, seconds: object, **said: Any) -> list[Event]:
     return ask_for(shard, "silence", seconds, **said)
 
 
@@ -115,7 +115,7 @@ def test_a_silence_that_is_over_cannot_be_ended() -> None:
         ({"for": "9" * 400, "reason": "x"}, "no number of seconds"),
     ],
 )
-def test_a_silence_without_an_end_or_a_reason_is_refused(said: dict[str, object], sentence: str) -> None:
+def test_a_silence_without_an_end_or_a_reason_is_refused(said: dict[str, Any], sentence: str) -> None:
     shard = beating()
     with refused(sentence):
         shard.ask("silence", **said)
