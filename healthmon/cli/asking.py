@@ -5,7 +5,7 @@ All are asked before the first answer is waited for, so that a hundred take no l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from healthmon import clock
@@ -23,7 +23,7 @@ from healthmon.views.states import word_of
 from healthmon.views.words import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from healthmon.cli.order import Order
     from healthmon.store.asking import Asked
@@ -35,13 +35,14 @@ class Deed:
     """What is asked for: the word of the control stream, and the same for people as in `a would be held`.
 
     `undo`: the command that takes it back, "" where none does. `outcome_s`: how long to wait for what a restart comes
-    to, at most; None: its claim is answer enough.
+    to, at most; None: its claim is answer enough. `said`: what else the command says.
     """
 
     cmd: str
     done: str
     undo: str = ""
     outcome_s: float | None = None
+    said: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -78,7 +79,8 @@ async def do(deed: Deed, ids: Sequence[str], order: Order, form: Form, where: Wh
 
 async def _answers(here: Session, deed: Deed, ids: Sequence[str], order: Order) -> list[Answer]:
     asked = [
-        await ask(here.client, here.keys, deed.cmd, id=one, by=order.by, reason=order.reason) for one in ids or ("",)
+        await ask(here.client, here.keys, deed.cmd, id=one, by=order.by, reason=order.reason, **deed.said)
+        for one in ids or ("",)
     ]
     until_s = clock.monotonic_s() + order.wait_s
     return [await _answer(here, one, question, until_s) for one, question in zip(ids or ("",), asked, strict=True)]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _HISTORY: Final = 10
 _TIMES: Final = (
     *("since", "flapping", "last_heartbeat", "next_restart_at", "restart_deadline", "breaker_retry_at"),
-    *("last_probe_at", "registered_at"),
+    *("last_probe_at", "registered_at", "silenced_until"),
 )
 
 

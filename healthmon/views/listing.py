@@ -12,6 +12,7 @@ from typing import Any, Final
 from healthmon.core.component import Component, HealthState
 from healthmon.core.decide import shown_score
 from healthmon.core.marks import settle
+from healthmon.core.overlays import is_silenced
 from healthmon.core.score import SILENT_SCORES
 from healthmon.views.fleet import Fleet
 from healthmon.views.picture import counts_of
@@ -120,8 +121,3 @@ def _matches(component: Component, query: Query, wanted: Wanted, now_ms: int) ->
         said["score"] = f"{shown_score(component, SILENT_SCORES):.2f}"
     return query.matches(said)
 
-
-def is_silenced(component: Component, now_ms: int) -> bool:
-    """Whether alerts of it are silenced now."""
-    until_ms: int = getattr(component, "silenced_until_ms", 0)
-    return until_ms > now_ms

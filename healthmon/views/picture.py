@@ -31,7 +31,7 @@ _REAL: Final = frozenset(("score", "uptime_seconds", "interval_s", "rtt_ms", "ro
 _TIME: Final = frozenset(
     (
         *("since", "last_heartbeat", "next_restart_at", "restart_deadline", "breaker_retry_at", "flapping"),
-        *("last_probe_at", "registered_at", "at", "last_seen"),
+        *("last_probe_at", "registered_at", "at", "last_seen", "silenced_until"),
     )
 )
 # What a person looks for first in a long object; the rest follows by name.

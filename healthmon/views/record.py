@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 # Title -> fields, in the order in which they are shown. What a later version adds comes under "More".
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "State": ("reason", "since", "previous", "score", "incident", "held", "flapping", "acknowledged_by"),
+    "State": (
+        *("reason", "since", "previous", "score", "incident", "acknowledged_by"),
+        *("silenced_until", "silenced_by", "silenced_reason", "held", "flapping"),
+    ),
     "Heartbeats": (
         *("last_heartbeat", "status", "msg", "interval_s", "total_heartbeats", "missed_heartbeats"),
         *("refused_heartbeats", "uptime_seconds", "metrics"),
@@ -32,7 +35,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 KNOWN: Final = frozenset(("id", "state", "failure", *(name for names in PARTS.values() for name in names)))
 # These are not there before something happens that makes them.
-STORED_ONLY: Final = frozenset(("restart_taken", "restart_token", "acknowledged_by"))
+STORED_ONLY: Final = frozenset(("restart_taken", "restart_token"))
 
 
 def record_json(record: Mapping[str, str]) -> dict[str, Any]:
