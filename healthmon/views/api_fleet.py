@@ -89,6 +89,7 @@ class FleetViews:
             "pages": -(-found.total // wanted.per_page),
             "per_page": wanted.per_page,
             "counts": found.counts,
+            "silenced": found.silenced,
         }
         return encoded(f'{_compact(head)[:-1]},"components":[{",".join(rows)}]}}')
 

@@ -101,6 +101,7 @@ class Endpoint:
     body: Schema | None = None
     tag: str = "fleet"
     component: str = "id"
+    route: type[Route] = Route
 
 
 def route(endpoint: Endpoint) -> Route:
@@ -112,7 +113,7 @@ def route(endpoint: Endpoint) -> Route:
         except HealthmonError as error:
             return declined(error)
 
-    return Route(endpoint.path, answer, methods=[endpoint.method], name=endpoint.name)
+    return endpoint.route(endpoint.path, answer, methods=[endpoint.method], name=endpoint.name)
 
 
 async def _asked(endpoint: Endpoint, request: Request) -> Asked:

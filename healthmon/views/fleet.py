@@ -14,6 +14,7 @@ from healthmon import __version__
 from healthmon.core.alert import rfc3339
 from healthmon.core.component import SILENCE, Component, HealthState
 from healthmon.core.lease import Lease
+from healthmon.core.overlays import is_silenced
 from healthmon.core.table import Table
 from healthmon.store.codec import hash_fields
 from healthmon.store.keys import Keys
@@ -79,6 +80,8 @@ class Fleet:
         record = self.record(component)
         values = json_of({name: record.get(name, "") for name in COLUMNS})
         row = {name: value if value != "" or name in _TEXTS else None for name, value in values.items()}
+        if not is_silenced(component, self.now_ms()):
+            row["silenced_until"] = None
         row["next"] = next_attempt(row)
         row["next_words"] = prospect(record, self.now_ms())
         row["late"] = self.is_late(component)

@@ -12,7 +12,6 @@ from typing import Any, Final
 from healthmon.core.component import Component, HealthState
 from healthmon.core.decide import shown_score
 from healthmon.core.marks import settle
-from healthmon.core.overlays import is_silenced
 from healthmon.core.score import SILENT_SCORES
 from healthmon.views.fleet import Fleet
 from healthmon.views.picture import counts_of
@@ -58,9 +57,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page. `counts`: over everything that matches but for its state."""
+    """One page. `counts`: over everything that matches but for its state. `silenced`: so many of its states are."""
 
     total: int
+    silenced: int
     counts: Mapping[str, int]
     components: list[Component]
 
@@ -68,14 +68,18 @@ class Page:
 async def find(fleet: Fleet, wanted: Wanted) -> Page:
     """One page of what is wanted. It is a look at a table that goes on changing: at each record as it is then."""
     query = replace(wanted.query, states=frozenset())
-    every = query.states_only and not wanted.role and not wanted.hide_silenced
+    every = query.states_only and not wanted.role
     shown = frozenset(HealthState(state) for state in wanted.shown())
     counts: Counter[HealthState] = Counter()
     found: list[Component] = []
-    now_ms = fleet.now_ms()
+    now_ms, silenced = fleet.now_ms(), 0
     async for component in in_slices(list(fleet.table.components.values())):
-        if not component.rev or not (every or _matches(component, query, wanted, now_ms)):
+        if not component.rev or not (every or _matches(component, query, wanted.role)):
             continue
+        if component.silenced_until_ms > now_ms:
+            silenced += component.state in shown
+            if wanted.hide_silenced:
+                continue
         counts[component.state] += 1
         if component.state in shown:
             found.append(component)
@@ -83,6 +87,7 @@ async def find(fleet: Fleet, wanted: Wanted) -> Page:
     page = ordered[(wanted.page - 1) * wanted.per_page :]
     return Page(
         total=len(found),
+        silenced=silenced,
         counts=counts_of({state.value: str(count) for state, count in counts.items()}),
         components=[one for one in page if fleet.table.components.get(one.id) is one],
     )
@@ -106,8 +111,8 @@ def _by_key(entry: tuple[Key, str, Component]) -> Key:
     return entry[0]
 
 
-def _matches(component: Component, query: Query, wanted: Wanted, now_ms: int) -> bool:
-    if (wanted.role and component.role != wanted.role) or (wanted.hide_silenced and is_silenced(component, now_ms)):
+def _matches(component: Component, query: Query, role: str) -> bool:
+    if role and component.role != role:
         return False
     said = {
         "id": component.id,
@@ -120,4 +125,3 @@ def _matches(component: Component, query: Query, wanted: Wanted, now_ms: int) ->
         settle(component)
         said["score"] = f"{shown_score(component, SILENT_SCORES):.2f}"
     return query.matches(said)
-

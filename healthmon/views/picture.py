@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from healthmon.core.alert import rfc3339
 from healthmon.store.codec import read_time_ms
 from healthmon.views.states import PROBLEMS, WORST_FIRST
 from healthmon.views.words import duration, number, plural
@@ -160,6 +161,18 @@ class Replica:
 def replica_of(replica: str, last_seen_ms: int, now_ms: int, said: Mapping[str, str]) -> Replica:
     """A replica as it was seen. One that has said nothing for five of its seconds is not here any more."""
     return Replica(replica, last_seen_ms, bool(said) and now_ms - last_seen_ms <= HERE_MS, said)
+
+
+def replica_json(replica: Replica) -> dict[str, Any]:
+    """A replica for a program: what it says of itself, and whether it is here."""
+    pid = replica.get("pid")
+    return {
+        "id": replica.id,
+        "here": replica.here,
+        "last_seen": rfc3339(replica.last_seen_ms) or None,
+        **json_of(replica.said),
+        **({"pid": int(pid)} if pid.isdecimal() else {}),
+    }
 
 
 def handlers_of(replica: Replica) -> list[str]:

@@ -105,6 +105,7 @@ PAGE: Final = record(
         "pages": WHOLE,
         "per_page": WHOLE,
         "counts": COUNTS,
+        "silenced": WHOLE,
         "components": items(ROW),
     }
 )
@@ -169,3 +170,63 @@ COMPONENT: Final = record(
     }
 )
 CHECK: Final = record({"id": TEXT, "state": STATE, "reason": TEXT, "since": TIME_OR_NULL, "freshness": TEXT})
+ORDER: Final[Schema] = {
+    "type": "object",
+    "properties": {"reason": {"type": "string", "maxLength": 120}},
+    "additionalProperties": False,
+}
+SILENCE: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string", "minLength": 1, "maxLength": 120},
+        "for": {"type": "number", "description": "Seconds, 30 days at most.", "exclusiveMinimum": 0},
+    },
+    "required": ["reason", "for"],
+    "additionalProperties": False,
+}
+DONE: Final = record({"entry": TEXT, "done": {"const": True}, "event": EVENT})
+ASKED: Final = record({"entry": TEXT, "done": {"const": False}, "event": {"type": "null"}, "message": TEXT})
+REPLICA: Final[Schema] = {
+    "type": "object",
+    "description": "What a replica says of itself.",
+    "properties": {"id": TEXT, "here": SWITCH, "last_seen": TIME_OR_NULL},
+    "required": ["id", "here", "last_seen"],
+}
+CLUSTER: Final = record(
+    {
+        "at": TIME_OR_NULL,
+        "leader": LEADER,
+        "epoch": WHOLE_OR_NULL,
+        "lease_left_ms": WHOLE_OR_NULL,
+        "last_election": or_null(record({"at": TIME_OR_NULL, "reason": TEXT, "replica": TEXT_OR_NULL})),
+        "mass_failure": MASS_FAILURE,
+        "replicas": items(REPLICA),
+        "warnings": items(TEXT),
+        "heartbeats": record({"length": WHOLE, "added": WHOLE, "oldest": TIME_OR_NULL, "newest": TIME_OR_NULL}),
+        "rejected": COUNTS,
+        "viewers": WHOLE,
+    }
+)
+FIRING: Final[Schema] = {
+    "type": "object",
+    "description": "As `data` of the alert that fires.",
+    "properties": {"component_id": TEXT, "severity": TEXT, "dedup_key": TEXT, "since": TIME_OR_NULL},
+    "required": ["component_id", "severity", "dedup_key", "since", "new_state", "reason"],
+}
+ALERTS: Final = record(
+    {
+        "at": TIME_OR_NULL,
+        "firing": items(FIRING),
+        "firing_total": WHOLE,
+        "silences": items(record({"id": TEXT, "until": TIME_OR_NULL, "by": TEXT_OR_NULL, "reason": TEXT})),
+        "silences_total": WHOLE,
+    }
+)
+STATUS: Final = record(
+    {
+        **{name: _PULSE[name] for name in ("at", "freshness", "counts", "problems", "headline")},
+        "prefix": TEXT,
+        "roles": items(ROLE),
+    }
+)
+READY: Final = record({"ready": SWITCH, "checks": items(record({"name": TEXT, "ok": SWITCH, "detail": TEXT}))})
