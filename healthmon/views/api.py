@@ -26,7 +26,7 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
     return (
         *FleetViews(fleet, roles, Finder(fleet)).endpoints(),
         *ComponentViews(fleet, desk.reader, desk.sampler).endpoints(),
-        *EventViews(following, desk.log).endpoints(),
+        *EventViews(fleet, following, desk.log).endpoints(),
         *ClusterViews(fleet, desk.cluster, desk.reader, following).endpoints(),
         *OrderViews(fleet, following, desk.client, desk.keys).endpoints(),
         *PublicViews(fleet, roles).endpoints(),

@@ -23,6 +23,9 @@ from healthmon.views.desk import Desk
 from tests.inprocess import Replicas, replicas
 from tests.waiting import eventually
 
+# Slow enough that nobody falls silent within a test.
+CALM: dict[str, Any] = {"heartbeat_timeout": 60.0, "degraded_threshold": 90.0, "dead_threshold": 120.0}
+
 
 @dataclass
 class Granting:

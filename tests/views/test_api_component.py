@@ -9,12 +9,11 @@ import pytest
 
 from healthmon.cli.app import main
 from healthmon.store.calls import call
-from tests.views.serving import Served, served
+from tests.views.serving import CALM, Served, served
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
-CALM = {"heartbeat_timeout": 60.0, "degraded_threshold": 90.0, "dead_threshold": 120.0}
 # These say how late it is, or are written at another moment than they are shown.
 MOVING = ("last_heartbeat", "uptime_seconds", "silent_ms", "folded", "history")
 
@@ -114,8 +113,8 @@ async def test_a_check_answers_by_its_status_alone(url: str) -> None:
             await here.fleet.send("id", name, "status", status)
         for name, state in (("well", "healthy"), ("tired", "degraded"), ("ill", "unhealthy"), ("new", "initializing")):
             await here.knows(name, state=state)
-        for name, status in (("well", 200), ("tired", 429), ("ill", 503), ("new", 503)):
-            assert (await here.get(f"/health/components/{name}/check", status))["id"] == name
+        for name, answer in (("well", 200), ("tired", 429), ("ill", 503), ("new", 503)):
+            assert (await here.get(f"/health/components/{name}/check", answer))["id"] == name
         await here.get("/health/components/tired/check", 200, warn=200)
         await here.get("/health/components/ill/check", 503, warn=200)
         await here.get("/health/components/tired/check", 400, warn=418)

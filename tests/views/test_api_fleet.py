@@ -1,29 +1,29 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import anyio
 import pytest
 
-from healthmon.core.component import HealthState
+from healthmon.core.component import Component, HealthState
 from healthmon.store.calls import call
 from healthmon.store.codec import pack_batch
 from healthmon.views.listing import Finder, Wanted, find
 from healthmon.views.states import LOOKS
-from tests.views.serving import Served, served
+from tests.views.serving import CALM, Served, served
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
-# Slow enough that nobody falls silent within a test.
-CALM = {"heartbeat_timeout": 60.0, "degraded_threshold": 90.0, "dead_threshold": 120.0}
 
-
-async def _send(here: Served, *said: dict[str, object]) -> None:
+async def _send(here: Served, *said: Mapping[str, object]) -> None:
     """Heartbeats of these in one entry; returns when all are registered in the shown table."""
     await call(here.fleet.client, "XADD", here.fleet.keys.heartbeats, "*", "b", pack_batch(said))
     await eventually(lambda: all(here.desk.fleet.get(str(one["id"])) for one in said))
 
 
-async def _ids(here: Served, **parameters: object) -> list[str]:
+async def _ids(here: Served, **parameters: Any) -> list[str]:
     return [row["id"] for row in (await here.get("/health/components", **parameters))["components"]]
 
 
@@ -89,17 +89,13 @@ async def test_who_is_heard_but_not_registered_yet_is_neither_listed_nor_counted
     async with served(url, **CALM) as here:
         await _send(here, {"id": "api-1"})
         table = here.replica.parts.table
-        table.put(type(table.components["api-1"])("new", 1, *_policy(here)))
+        known = table.components["api-1"]
+        table.put(Component("new", 1, known.policy, known.limits))
         assert await _ids(here) == ["api-1"]
         assert (await here.get("/health"))["counts"]["unknown"] == 0
         await here.get("/health/components/new", 404)
         table.drop("new")
         assert table.census.unregistered == 0
-
-
-def _policy(here: Served) -> tuple[object, object]:
-    known = here.replica.parts.table.components["api-1"]
-    return known.policy, known.limits
 
 
 async def test_a_page_is_found_once_for_all_who_ask_and_anew_after_an_event(url: str) -> None:

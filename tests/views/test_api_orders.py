@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from healthmon.core.access import Grant, Scope
-from tests.views.serving import Served, served
+from tests.views.serving import CALM, Served, served
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
-CALM = {"heartbeat_timeout": 60.0, "degraded_threshold": 90.0, "dead_threshold": 120.0}
 READ, OPERATE = frozenset({Scope.READ}), frozenset({Scope.READ, Scope.OPERATE})
 
 

@@ -16,13 +16,13 @@ from healthmon.run.viewing import desk_of
 from healthmon.settings import load_settings
 from healthmon.views.api import api_routes
 from tests.servers import FreshServer
-from tests.views.serving import Granting, served
+from tests.views.serving import CALM, Granting, served
 from tests.views.streams import listening
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
-CALM = {"heartbeat_timeout": 60.0, "degraded_threshold": 90.0, "dead_threshold": 120.0}
+Start = Callable[..., FreshServer]
 
 
 async def test_before_its_table_is_loaded_a_process_lives_and_is_not_ready(url: str) -> None:
@@ -69,7 +69,7 @@ async def _page(_: Request) -> PlainTextResponse:
     return PlainTextResponse("the page")
 
 
-async def test_a_badge_shows_a_state_and_never_a_stale_one_as_good(fresh_server: Callable[..., FreshServer]) -> None:
+async def test_a_badge_shows_a_state_and_never_a_stale_one_as_good(fresh_server: Start) -> None:
     server = fresh_server(keep=True)
     async with served(await server.start(), **CALM) as here:
         await here.fleet.send("id", "api-1")
