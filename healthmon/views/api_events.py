@@ -110,7 +110,7 @@ class EventViews:
         """What these handlers answer."""
         since = Parameter(
             "since",
-            "A stream id: everything after it comes first. Without one: from now on.",
+            "A stream id: all after it comes first. Without one: from now on.",
             pattern=STREAM_ID_PATTERN,
         )
         resumed = Parameter(
