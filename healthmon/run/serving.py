@@ -30,11 +30,10 @@ try:
     from healthmon.run.viewing import desk_of
     from healthmon.views.api import api_routes
 except ModuleNotFoundError as missing:
-    if (missing.name or "").partition(".")[0] not in ("h11", "starlette", "uvicorn", "watchfiles", "websockets"):
+    package = (missing.name or "").partition(".")[0]
+    if package not in ("h11", "starlette", "uvicorn", "watchfiles", "websockets"):
         raise
-    raise ConfigurationError(
-        f"serving HTTP needs the package {missing.name}: pip install 'healthmon[gateway]'"
-    ) from None
+    raise ConfigurationError(f"serving HTTP needs the package {package}: pip install 'healthmon[gateway]'") from None
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
