@@ -27,6 +27,7 @@ try:
     from healthmon.gateway.rates import Rates
     from healthmon.gateway.server import serve
     from healthmon.gateway.shelf import Shelf
+    from healthmon.run.described import HEARTBEATS
     from healthmon.run.viewing import desk_of
     from healthmon.views.api import api_routes
 except ModuleNotFoundError as missing:
@@ -75,7 +76,7 @@ def routes_of(door: Door, desk: Desk) -> list[BaseRoute]:
     """What is served: a line for each room."""
     return [
         *heartbeat_routes(door),
-        *api_routes(desk),
+        *api_routes(desk, HEARTBEATS),
     ]
 
 
