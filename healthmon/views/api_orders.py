@@ -9,7 +9,6 @@ from typing import Any, Final
 import anyio
 from starlette.responses import Response
 
-from healthmon import clock
 from healthmon.core.access import Scope
 from healthmon.core.refusal import Refusal
 from healthmon.errors import NoSuchComponent, TimedOut
@@ -23,7 +22,7 @@ from healthmon.views.api_component import WHICH
 from healthmon.views.api_fleet import known_id
 from healthmon.views.endpoint import Answer, Asked, Endpoint, answered
 from healthmon.views.fleet import Fleet
-from healthmon.views.following import APPLIED_S, Following
+from healthmon.views.following import Following
 from healthmon.views.happened import event_json
 
 ANSWER_S: Final = 2.0
@@ -119,7 +118,7 @@ class OrderViews:
             raise Refusal(409, "refused", str(refused).removeprefix("refused: ")) from None
         finally:
             self._places.release()
-        await self.following.applied(event, clock.monotonic_s() + APPLIED_S)
+        await self.following.reached(event.id)
         return answered({"entry": sent.entry, "done": True, "event": event_json(event)})
 
     # -- what there is -------------------------------------------------------------------------------------------------

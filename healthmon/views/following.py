@@ -168,6 +168,14 @@ class Following:
             self._tell(told(entry))
         self.at = entry.id
 
+    async def reached(self, entry_id: str) -> None:
+        """Returns when the event was handed on, or after 250 ms: what is read then has its change."""
+        until_s = clock.monotonic_s() + APPLIED_S
+        while place(self.at) < place(entry_id):
+            if clock.monotonic_s() > until_s:
+                return
+            await anyio.sleep(LOOK_AGAIN_S)
+
     async def applied(self, entry: StreamEntry, until_s: float) -> None:
         """Returns when this process's table knows of an event: whoever looks because of it finds the change."""
         component_id, rev = entry.fields.get("id", ""), entry.fields.get("rev", "")
