@@ -18,7 +18,7 @@ PACKAGE: Final = "healthmon"
 LAYERS: Final = (
     ("errors", "clock"),
     ("settings", "logs"),
-    ("core",),
+    ("core", "posting"),
     ("store",),
     ("monitor", "agent", "gateway", "probes", "restarts", "alerts", "fleet", "views"),
     ("run", "demo"),

@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "show": "everything that is stored of a component",
         "why": "why a component is in its state, and what comes next",
         "events": "what happened; with -f, what happens",
+        "alerts": "which alerts fire and who was told; test sends a trial",
         "cluster": "the leader, the replicas, and what to know of them",
     },
     "Run": {
@@ -55,6 +56,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "config": "the settings in force and where they come from",
         "token": "a token for HTTP, and the lines by which a server knows it",
         "acl": "the Redis users with the least rights",
+        "export": "files for Prometheus, Grafana, systemd and compose",
         "bench": "what healthmon costs here, each figure beside its floor",
         "keys": "every Redis key, and one redis-cli line for each question",
     },

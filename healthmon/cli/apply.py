@@ -31,7 +31,7 @@ from healthmon.views.words import number, plural, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from healthmon.fleet.remarks import Remark
+    from healthmon.core.remarks import Remark
 
 _STDIN: Final = "-"
 _MARKS: Final = {Kind.NEW: "+", Kind.CHANGED: "~", Kind.UNCHANGED: "=", Kind.FORGET: "-", Kind.NOT_IN_FILE: "?"}

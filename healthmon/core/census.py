@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 _K = TypeVar("_K")
 MINUTE_MS: Final = 60_000
+UNWELL: Final = frozenset(state for state in HealthState if WORSE[state]) | {HealthState.RESTARTING}
 _RUNNING: Final = (HealthState.HEALTHY, HealthState.DEGRADED, HealthState.INITIALIZING)
 
 
 class Census:
     """Counts and indexes. Whoever changes a record lets it `leave` before and `enter` after.
 
+    `roles`: how many of each role are in each state. `unwell`: who is in any state that is not well, or restarts.
     `silent`: whoever is silent by the rules; `silent_running` of them are only degraded. `fell`: who fell silent when.
     `due`: who is dead with a restart attempt to come. `probed`: who is probed, and in
     `news` who of them has changed since somebody looked. `dependants`: id -> who depends on it.
@@ -29,6 +31,8 @@ class Census:
     def __init__(self) -> None:
         self.states: Counter[HealthState] = Counter()
         self.unregistered = 0
+        self.roles: Counter[tuple[str, HealthState]] = Counter()
+        self.unwell: dict[str, Component] = {}
         self.silent: dict[str, Component] = {}
         self.silent_running = 0
         self.fell: deque[tuple[int, str]] = deque()
@@ -44,6 +48,9 @@ class Census:
         """Count a record as it now is."""
         self.states[component.state] += 1
         self.unregistered += not component.rev
+        self.roles[component.role, component.state] += 1
+        if component.state in UNWELL:
+            self.unwell[component.id] = component
         self._timeouts[component.limits.timeout_ms] += 1
         if component.rule in SILENCE and WORSE[component.state]:
             if component.id not in self.silent:
@@ -64,6 +71,8 @@ class Census:
         """Take a record out as it was; `for_good` False: it enters again at once, changed."""
         self._less(self.states, component.state)
         self.unregistered -= not component.rev
+        self._less(self.roles, (component.role, component.state))
+        self.unwell.pop(component.id, None)
         self._less(self._timeouts, component.limits.timeout_ms)
         self.due.pop(component.id, None)
         self.silent_running -= component.id in self.silent and component.state is HealthState.DEGRADED

@@ -146,9 +146,3 @@ def settled(component: Component) -> bool:
         and component.breaker.state == "closed"
         and not (component.failures.words or component.failures.recorded or component.restart.awaiting_ms)
     )
-
-
-def repeatable(component: Component, beat: Heartbeat) -> bool:
-    """Whether the bytes of this heartbeat, just folded, leave nothing else to do when they come again."""
-    own_metrics = (bool(beat.metrics) or not component.metrics) and not component.probed_latency
-    return settled(component) and own_metrics and not beat.sent_ms

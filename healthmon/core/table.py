@@ -17,15 +17,15 @@ from healthmon.core.census import Census
 from healthmon.core.component import Component
 from healthmon.core.decide import look_at_ms
 from healthmon.core.event import Event, EventType, apply
-from healthmon.core.fold import fold_heartbeat, repeatable, settled
+from healthmon.core.fold import fold_heartbeat, settled
 from healthmon.core.guard import Brake
 from healthmon.core.heartbeat import Heartbeat, Rejection, Unreadable
 from healthmon.core.ids import valid_id
 from healthmon.core.looks import Looks
-from healthmon.core.marks import Entry, claimed_id, id_ms, kept, mark, mark_of, settle
-from healthmon.core.policy import DEFAULT_POLICY, NEVER_MS, Defaults
+from healthmon.core.marks import Entry, claimed_id, id_ms, mark, mark_of, settle
+from healthmon.core.policy import DEFAULT_POLICY, Defaults
+from healthmon.core.repeats import remember
 from healthmon.core.rules import Moment
-from healthmon.core.score import good_bounds
 from healthmon.core.wire import Wire
 
 REJECTIONS_KEPT: Final = 1000
@@ -39,7 +39,7 @@ _REJUDGED: Final = frozenset((EventType.TRANSITION, EventType.BREAKER))
 
 
 class Table:
-    """The components of a shard, their blind time, and when to look at whom."""
+    """The components of a shard, their blind time, and when to look at whom. `heard`: heartbeats read so far."""
 
     def __init__(self, defaults: Defaults, wire: Wire) -> None:
         self.defaults = defaults
@@ -49,7 +49,7 @@ class Table:
         self.components: dict[str, Component] = {}
         self.admission = Admission(defaults)
         self.gone = self.admission.gone
-        self.era = 0
+        self.era = self.heard = 0
         self.seen_ms = 0
         self.observing_ms = self.recovering_until_ms = 0
         self.changed, self.moved = dict[str, None](), dict[str, None]()
@@ -106,6 +106,7 @@ class Table:
             step = max(most, len(entries) if most < FEW else 1)
             for start in range(0, len(entries), step):
                 self._fold_fast(entries[start : start + step])
+        self.heard += len(entries)
         self.seen_ms = max(self.seen_ms, last_ms)
 
     def _fold_fast(self, entries: Sequence[Entry]) -> None:
@@ -148,8 +149,10 @@ class Table:
 
     def refold(self, entries: Iterable[Entry], only: set[str]) -> None:
         """Fold entries again for these records only; known marks, and what came before they were born, are skipped."""
+        heard = self.heard
         for entry_id, fields in entries:
             self._fold_entry(entry_id, fields, only)
+        self.heard = heard
 
     def expect_known(self, upto: bytes) -> None:
         """Entries up to here may come again: until then every component's own mark is asked."""
@@ -194,6 +197,7 @@ class Table:
 
     def _fold_entry(self, entry_id: bytes, fields: list[bytes], only: set[str] | None = None) -> None:
         if fields[:1] == [b"canary"] and len(fields) == 2:
+            self.heard -= 1
             return
         try:
             beats = self.wire.decode(fields)
@@ -201,6 +205,7 @@ class Table:
             if only is None:
                 self._reject(entry_id, error.reason, error.detail, fields)
             return
+        self.heard += len(beats) - 1
         here, admission, fresh = mark(self.era, entry_id), self.admission, set[str]()
         for beat in beats:
             if isinstance(beat, Unreadable):
@@ -219,7 +224,7 @@ class Table:
             if beat.dropped:
                 self._reject(entry_id, "dropped_metrics", "; ".join(beat.dropped)[:512], fields, beat.id)
             if only is None and len(beats) == 1 and fields[0] == b"id" and not beat.dropped:
-                self._remember(component, beat, fields)
+                remember(component, beat, fields, self.wire)
 
     def _fold_beat(self, component: Component, beat: Heartbeat, entry_id: bytes) -> None:
         settle(component)
@@ -234,16 +239,6 @@ class Table:
             self.look(component)
         if not settled(component):
             self.changed[component.id] = None
-
-    def _remember(self, component: Component, beat: Heartbeat, fields: list[bytes]) -> None:
-        """Keep the bytes whose repetition changes nothing; the first gap of one and a half intervals is looked at."""
-        repeats = repeatable(component, beat)
-        component.repeat = kept(fields, component.raw_id) if repeats else None
-        component.layout = self.wire.layout(fields) if repeats and beat.metrics else None
-        component.bounds = good_bounds(component.layout.names, component.limits.rows) if component.layout else ()
-        interval_ms = component.expected_interval_ms
-        component.late_ms = interval_ms * 3 // 2 if interval_ms else NEVER_MS
-        component.late_after_ms = component.last_heartbeat_ms + component.late_ms
 
     # -- who is known ----------------------------------------------------------------------------------------------
 

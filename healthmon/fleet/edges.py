@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Final
 
 from healthmon.core.dependencies import cycle_in, cycle_sentence
-from healthmon.fleet.places import Path, Places
-from healthmon.fleet.remarks import Remark, dotted
+from healthmon.core.places import Path, Places
+from healthmon.core.remarks import Remark, dotted
 
 # A file with more cycles than these is better looked at again after the first are gone.
 CYCLES_MAX: Final = 100

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from healthmon.fleet.places import Path
+from healthmon.core.places import Path
 
 # ("interval",) or ("restart", "method"): a part of a policy, down to what is merged.
 Part = tuple[str, ...]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,19 +9,18 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from healthmon.core.ids import valid_id
+from healthmon.core.places import Path, Places
 from healthmon.core.policy import Defaults, Policy
+from healthmon.core.remarks import Remark, dotted, read_toml
 from healthmon.fleet.edges import cycles_of
 from healthmon.fleet.layers import Given, Layer, Part, laid_over, layer_of
-from healthmon.fleet.places import Path, Place, Places
 from healthmon.fleet.refusals import contradictions, group_of, refusal_of
-from healthmon.fleet.remarks import Remark, dotted
 
 # Ten thousand components with everything set are 10 MB; what is longer was not written as a fleet file.
 FILE_MAX: Final = 32 * 1024 * 1024
 # A command of the control stream may have 16 KiB in all: this leaves room for who asks and why.
 POLICY_MAX: Final = 15_000
 _SECTIONS: Final = ("defaults", "roles", "components")
-_AT: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +39,18 @@ class Fleet:
 
 def read_fleet(data: bytes, defaults: Defaults) -> Fleet:
     """The fleet that a file describes, and all that is wrong with it. `defaults`: what holds where nothing is set."""
+    found = read_toml(data)
+    if isinstance(found, Remark):
+        return _failed(found)
+    tables, places = found
     try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        before = data[: error.start]
-        place = Place(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
-        return _failed(place, f"no UTF-8 text: byte {data[error.start]:#04x}; save the file as UTF-8")
-    try:
-        return _Reader(Places(text), tomllib.loads(text), defaults).fleet()
-    except RecursionError:
-        return _failed(None, "tables or arrays within each other without end; a policy needs three levels")
-    except ValueError as error:
-        return _failed(*_syntax_error(text, str(error)))
+        return _Reader(places, tables, defaults).fleet()
+    except RecursionError:  # while the places of a remark are looked for
+        return _failed(Remark(None, "tables or arrays within each other without end; a policy needs three levels"))
 
 
-def _failed(place: Place | None, says: str) -> Fleet:
-    return Fleet({}, (Remark(place, says),), (), {}, Places(""))
-
-
-def _syntax_error(text: str, says: str) -> tuple[Place | None, str]:
-    found = _AT.search(says)
-    reason = f"no TOML: {says[: found.start()] if found else says}"
-    if found is None:
-        return None, reason
-    if found[1]:
-        return Place(int(found[1]), int(found[2])), reason
-    return Place(text.rstrip("\n").count("\n") + 1, len(text.rstrip("\n").rpartition("\n")[2]) + 1), reason
+def _failed(remark: Remark) -> Fleet:
+    return Fleet({}, (remark,), (), {}, Places(""))
 
 
 @dataclass

@@ -20,5 +20,5 @@ def allow_connections(wanted: int) -> int:
     most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     if most < needed:
-        logger.warning("only %d connections, since only %d files may be open: raise `ulimit -n`", most - OTHERS, most)
+        logger.info("only %d connections, since only %d files may be open: raise `ulimit -n`", most - OTHERS, most)
     return max(1, most - OTHERS)

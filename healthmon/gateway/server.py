@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -13,6 +13,8 @@ import uvicorn
 
 from healthmon.gateway.address import BACKLOG
 from healthmon.gateway.connection import Connection, Wiring
+from healthmon.gateway.messages import MESSAGE_BYTES_MAX
+from healthmon.gateway.socket_protocol import SocketProtocol
 
 if TYPE_CHECKING:
     from healthmon.gateway.guard import App
@@ -20,15 +22,23 @@ if TYPE_CHECKING:
 IDLE_S: Final = 75  # between two requests of one connection [browsers and proxies keep theirs for 60 s]
 LEAVE_S: Final = 2  # that open requests have to end
 HEAD_BYTES_MAX: Final = 32_768
+# A peer that is gone without a word is noticed within both; routers forget a connection that is silent for a minute.
+PING_S: Final = 30.0
+PONG_S: Final = 20.0
+Leave = Callable[[], Awaitable[None]]
 
 
-async def serve(app: App, listening: socket.socket, wiring: Wiring) -> None:
-    """Serve until cancelled; then open requests have 2 s to end. The socket is closed by then."""
+async def serve(app: App, listening: socket.socket, wiring: Wiring, leave: Leave | None = None) -> None:
+    """Serve until cancelled; then call `leave`, and give open requests 2 s to end. The socket is closed by then."""
     tls = wiring.tls
     config = uvicorn.Config(
         cast("Any", app),
         http=cast("Any", partial(Connection, wiring)),  # a class, as far as uvicorn calls it
-        ws="websockets-sansio",
+        ws=SocketProtocol,
+        ws_max_size=MESSAGE_BYTES_MAX,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PONG_S,
+        ws_per_message_deflate=False,  # it costs more memory a socket than everything else together
         lifespan="off",
         log_config=None,
         log_level="critical",  # bad requests are counted, and defects are logged, where they are answered
@@ -47,6 +57,9 @@ async def serve(app: App, listening: socket.socket, wiring: Wiring) -> None:
         try:
             await anyio.sleep_forever()
         finally:
+            if leave is not None:
+                with anyio.CancelScope(shield=True):
+                    await leave()
             server.should_exit = True
 
 

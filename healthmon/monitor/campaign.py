@@ -16,6 +16,7 @@ import anyio
 
 from healthmon import clock
 from healthmon.core.lease import RENEW_EVERY
+from healthmon.core.measures import Measures
 from healthmon.errors import GenerationChanged, HealthmonError
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.redis_clock import RedisClock
@@ -43,6 +44,7 @@ class Campaign:
     repair: Repair
     time: RedisClock
     ttl_s: float
+    measures: Measures
     won: Acquired | None = None
     began_s: float = 0.0
     seen: str = ""
@@ -121,12 +123,14 @@ class Campaign:
             listeners = await self.leases.renew(self.client, leadership.lease)
         except HealthmonError as error:
             leadership.earned = True
+            self.measures.note_error(error)
             logger.warning("the lease was not renewed: %s", error)
             return
         if listeners is None:
             leadership.end("the lease is another's")
             return
         leadership.renewed_s = sent_s
+        self.measures.note_command("renew", clock.monotonic_s() - sent_s)
         if not listeners:
             self.alive.reopen()
 
@@ -145,10 +149,13 @@ class Campaign:
             era=self.repair.table.era,
         )
         try:
-            return await self.leases.acquire(self.client, claim, round(self.time.now_ms()))
+            answer = await self.leases.acquire(self.client, claim, round(self.time.now_ms()))
         except GenerationChanged as changed:
             await self.repair.adopt(str(changed))
             return Held("", 0)
+        if isinstance(answer, Acquired):
+            self.measures.elections["leader_gone" if dead else "no_leader"] += 1
+        return answer
 
     async def _wait(self, held: Held) -> None:
         """Until the watch or a hint says that it is worth asking, and in any case when the lease would run out."""

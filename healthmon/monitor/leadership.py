@@ -30,6 +30,11 @@ class Leadership:
     commits: int = 0
     ended: str = ""
 
+    @property
+    def ends_s(self) -> float:
+        """The local moment at which the lease is over unless it is renewed."""
+        return (self.renewed_s or self.began_s) + self.ttl_s
+
     def may_write(self) -> bool:
         """Whether enough of the lease is left, by the local clock, to write under it."""
         return not self.ended and clock.monotonic_s() < writes_until_s(self.renewed_s or self.began_s, self.ttl_s)

@@ -17,6 +17,8 @@ from healthmon.core.alert import alert_of, shard_alert_of
 from healthmon.core.component import Component
 from healthmon.core.decide import FIRING
 from healthmon.core.event import Event, EventType, apply, recovered
+from healthmon.core.marks import id_ms
+from healthmon.core.measures import Measures
 from healthmon.core.rules import Moment
 from healthmon.core.table import Table
 from healthmon.errors import Fenced, GenerationChanged, HealthmonError, NotPermitted
@@ -54,6 +56,7 @@ class Ledger:
     client: Client
     reader: Client
     busy: BusyFields
+    measures: Measures
     generation: str = ""
     stored_control: bytes = b""
     guard_events: int = 0
@@ -145,6 +148,7 @@ class Ledger:
         alert = alert_text(alert_of(component, component, signed, self.keys.prefix, self.keys.shard))
         leadership.check()
         await self.commits.forget(self.client, leadership.lease, leadership.generation, signed, alert)
+        self.measures.note_alerts(signed, alert)
         self.table.apply(signed, moment)
         self._log(signed)
 
@@ -181,6 +185,9 @@ class Ledger:
             raise
         self.table.rejections_lost = 0
         del self.table.new_stretches[: len(stretches)], self._shard_events[: len(told)]
+        self.measures.note_batch(batch.rejections, counts["not_kept"], stretches)
+        for one in told:
+            self.measures.note_alerts(one.event, one.alert)
         await self._settle(changes, outcome, moment)
         return outcome
 
@@ -197,7 +204,7 @@ class Ledger:
             ),
             wait=tenacity.wait_random(0.01, 0.05),
             sleep=anyio.sleep,
-            before_sleep=_told_once,
+            before_sleep=self._note_repeat,
             reraise=True,
         )
         async for attempt in attempts:
@@ -206,13 +213,24 @@ class Ledger:
                 return await self.commits.commit(self.client, leadership.lease, leadership.generation, commit_id, batch)
         raise AssertionError("tenacity ends by returning or raising")
 
+    def _note_repeat(self, attempt: tenacity.RetryCallState) -> None:
+        """Every error is counted; of several in a row the first is told."""
+        error = attempt.outcome.exception() if attempt.outcome is not None else None
+        if isinstance(error, HealthmonError):
+            self.measures.note_error(error)
+        if attempt.attempt_number == 1:
+            logger.warning("a commit was not answered and is sent again: %s", error)
+
     async def _settle(self, changes: Sequence[Change], outcome: Outcome, moment: Moment) -> None:
         """Apply what was taken, read back what was not."""
+        committed_ms = id_ms(outcome.event.encode()) if outcome.event else moment.now_ms
         for change in changes:
             if change.after.id in outcome.refused:
                 continue
             self._conflicts.pop(change.after.id, None)
-            for event in change.events:
+            for event, alert in zip(change.events, change.alerts, strict=True):
+                self.measures.note_event(change.before, event, moment, committed_ms)
+                self.measures.note_alerts(event, alert)
                 self.table.apply(event, moment)
                 self._log(event)
         if outcome.refused:
@@ -307,8 +325,3 @@ class Ledger:
             keys.blind: now_ms - KEPT_BLIND_MS,
         }
         return {stream: str(ms) for stream, ms in oldest.items() if ms > 0}
-
-
-def _told_once(attempt: tenacity.RetryCallState) -> None:
-    if attempt.attempt_number == 1 and attempt.outcome is not None:
-        logger.warning("a commit was not answered and is sent again: %s", attempt.outcome.exception())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from healthmon.core.event import Event, EventType, recovered
 from healthmon.core.guard import RULE as MASS_FAILURE
 from healthmon.core.marks import id_ms
+from healthmon.core.measures import Measures
 from healthmon.core.table import Table
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Ledger
@@ -41,6 +42,7 @@ class Repair:
     ledger: Ledger
     commits: Commits
     client: Client
+    measures: Measures
     cold: bool = True
     epoch_floor: int = 0
     _tries: int = 0
@@ -84,6 +86,7 @@ class Repair:
         gap = await self.tail.gap()
         if gap is None:
             return
+        self.measures.trimmed_unread += 1
         logger.warning("heartbeats of %.1f s were trimmed before they were read", (gap[1] - gap[0]) / 1000)
         self.table.note_blind(*gap)
         await self.ledger.read_back(set(self.table.components))
@@ -99,6 +102,7 @@ class Repair:
             return
         self.tail.at["heartbeats"] = f"{to_ms}-0".encode()
         self.table.note_blind(at_ms, to_ms)
+        self.measures.trimmed_unread += 1
         reason = f"reading fell behind: heartbeats of {(to_ms - at_ms) / 1000:.1f} s were skipped, totals are short"
         logger.error("%s", reason)
         if leadership is not None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import anyio
 import anyio.to_thread
@@ -14,75 +13,25 @@ import tenacity
 
 from healthmon import clock
 from healthmon.core.lease import standby_rank
-from healthmon.core.table import Table
 from healthmon.errors import ConfigurationError, Fenced, GenerationChanged, HealthmonError, UnfitServer
 from healthmon.monitor.announce import Announcer
-from healthmon.monitor.campaign import Campaign
-from healthmon.monitor.healing import Healing
 from healthmon.monitor.leadership import Leadership, SteppedDown
-from healthmon.monitor.ledger import Ledger
-from healthmon.monitor.orders import Orders
-from healthmon.monitor.reading import Reading
-from healthmon.monitor.redis_clock import RedisClock
-from healthmon.monitor.repair import Repair
-from healthmon.monitor.round import Round
+from healthmon.monitor.parts import Parts
 from healthmon.monitor.vigil import Vigil
-from healthmon.monitor.wake import Alarm
 from healthmon.settings import Settings
-from healthmon.store.alive import Alive
-from healthmon.store.calls import Client, call
+from healthmon.store.calls import call
 from healthmon.store.client import check_server
 from healthmon.store.founding import found, tell_canary
-from healthmon.store.keys import Keys
-from healthmon.store.leases import Acquired, Leases
-from healthmon.store.liveness import LeaderWatch
+from healthmon.store.leases import Acquired
 from healthmon.store.permissions import check_permissions
 from healthmon.store.scripts import Scripts
-from healthmon.store.streams import FOLLOWED, Stream, Tail, order
+from healthmon.store.streams import FOLLOWED, Stream, order
 from healthmon.store.tables import Stored, load
 
 logger = logging.getLogger("healthmon.monitor")
 AGAIN_S_MAX = 2.0
 ANNOUNCE_EVERY_S = 1.0
 POLICY_EVERY_S = 60.0
-
-
-@dataclass
-class Parts:
-    """What one replica is made of; `healthmon.run` puts it together.
-
-    `beside`: what else runs for as long as the replica does. `offers`: whom this process has restart handlers for.
-    `look_at` is told who is probed and has changed.
-    """
-
-    keys: Keys
-    table: Table
-    tail: Tail
-    time: RedisClock
-    alarm: Alarm
-    reading: Reading
-    orders: Orders
-    healing: Healing
-    ledger: Ledger
-    repair: Repair
-    round: Round
-    leases: Leases
-    watch: LeaderWatch
-    alive: Alive
-    campaign: Campaign
-    announcer: Announcer
-    checker: Client
-    plain: Client
-    clients: tuple[Client, ...]
-    beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
-    offers: Callable[[], list[str]] = list
-    look_at: Callable[[str], object] = str
-
-    async def close(self) -> None:
-        """Close every connection."""
-        await self.tail.close()
-        for client in self.clients:
-            await client.aclose()
 
 
 @dataclass
@@ -99,7 +48,7 @@ class Replica:
     _run_id: str = ""
     _canary_ms: int = 0
     _kept_up_s: float = field(default_factory=clock.monotonic_s)
-    _vigil: Vigil = field(default_factory=Vigil)
+    vigil: Vigil = field(default_factory=Vigil)
     _policy_due_s: float = 0.0
 
     async def run(self) -> None:
@@ -135,6 +84,7 @@ class Replica:
             except ConfigurationError:
                 raise
             except HealthmonError as error:
+                self.parts.measures.note_error(error)
                 logger.warning("this round broke off: %s", error)
                 await self._meet_again()
 
@@ -245,7 +195,7 @@ class Replica:
         """First contact: is it fit, what is stored, who else holds a table."""
         parts = self.parts
         facts = await check_server(parts.checker)
-        self._run_id = facts.run_id
+        self._run_id, parts.measures.redis_up = facts.run_id, True
         await check_permissions(
             parts.plain, parts.keys, Scripts(), self.settings.replica_id, parts.announcer.incarnation
         )
@@ -321,6 +271,7 @@ class Replica:
                 parts.alarm.ring()
                 await parts.campaign.until_over()
             except HealthmonError as error:
+                parts.measures.note_error(error)
                 logger.debug("not campaigning: %s", error)
                 await anyio.sleep(min(0.2, self.settings.lease_ttl / 10))
 
@@ -342,7 +293,9 @@ class Replica:
                 await self._check_policy()
             except HealthmonError as error:
                 away = True
+                parts.measures.note_error(error)
                 logger.debug("not announced: %s", error)
+            parts.measures.redis_up = not away
             self._keep_vigil(away=away)
             await anyio.sleep(ANNOUNCE_EVERY_S)
 
@@ -363,12 +316,13 @@ class Replica:
             "leaderless": leadership is None and not parts.campaign.seen,
             "not committing": stalled,
         }
-        self._vigil.watch(conditions, now_s)
+        self.vigil.watch(conditions, now_s)
 
     async def _announce_once(self, announcer: Announcer) -> None:
         parts, leadership = self.parts, self.leadership
         now_ms = round(parts.time.now_ms())
         behind_ms = max(0, now_ms - parts.table.seen_ms)
+        parts.measures.lag_entries = await parts.tail.behind() if parts.reading.was_full else 0
         said = {
             "role": "leader" if leadership is not None else self.stands_by_as,
             "epoch": str(leadership.lease.epoch if leadership else parts.repair.epoch_floor),

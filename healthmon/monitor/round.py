@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from healthmon import clock
 from healthmon.core.admission import longest_gone
 from healthmon.core.component import Component
 from healthmon.core.decide import decide, make_room
 from healthmon.core.event import Event, EventType
 from healthmon.core.marks import Entry
+from healthmon.core.measures import Measures
 from healthmon.core.reporting import fold_report
 from healthmon.core.rules import Moment
 from healthmon.core.table import Table
@@ -46,19 +48,26 @@ class Round:
     healing: Healing
     ledger: Ledger
     repair: Repair
+    measures: Measures
     leader_told: anyio.Event = field(default_factory=anyio.Event)
     _full_told_ms: int = 0
 
     async def lead(self, leadership: Leadership) -> None:
         """One pass of the leader. Raises Fenced, GenerationChanged or StoreUnavailable: then it leads no more."""
         with self._read_again_if_it_fails():
-            await self._lead(leadership, await self.reading.lead(self.ledger.due_s()))
+            slice_ = await self.reading.lead(self.ledger.due_s())
+            read_s = clock.monotonic_s()
+            await self._lead(leadership, slice_)
             leadership.earn()
+            self.measures.rounds.observe(leadership.rounds_s - read_s)
 
     async def follow(self) -> None:
         """One pass of a follower. Raises StoreUnavailable."""
         with self._read_again_if_it_fails():
-            await self._take_in(await self.reading.follow())
+            slice_ = await self.reading.follow()
+            read_s = clock.monotonic_s()
+            await self._take_in(slice_)
+            self.measures.rounds.observe(clock.monotonic_s() - read_s)
 
     async def take_over(self, leadership: Leadership, ends: dict[Stream, bytes]) -> None:
         """From follower to leader: everything up to the ends sampled after the lease was won, then the queue."""
@@ -118,12 +127,13 @@ class Round:
     @contextmanager
     def _read_again_if_it_fails(self) -> Iterator[None]:
         """A pass that broke off is made again from where it began; what it had folded is known by its marks."""
-        at = dict(self.tail.at)
+        at, heard = dict(self.tail.at), self.table.heard
         try:
             yield
         except BaseException:
             self.table.expect_known(self.tail.at["heartbeats"])
             self.tail.at.update(at)
+            self.table.heard = heard
             raise
 
     def _decide(self, moment: Moment) -> Iterator[Decision]:

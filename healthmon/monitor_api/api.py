@@ -17,6 +17,7 @@ from healthmon.core.health import ComponentHealth, EventsMissed, HealthEvent
 from healthmon.core.restart import RestartPolicy
 from healthmon.errors import ConfigurationError, Refused
 from healthmon.monitor.replica import Replica
+from healthmon.monitor_api.alerts import Alert, Alerts
 from healthmon.monitor_api.events import Events
 from healthmon.monitor_api.feed import Callback
 from healthmon.monitor_api.membership import Membership
@@ -58,6 +59,7 @@ class DistributedHealthMonitor:
         self._writing = Writing(self._membership, self._registrations)
         self._reading = Reading(self._membership, self._writing)
         self._events = Events(self._membership)
+        self._alerts = Alerts(self._membership)
 
     # -- start and stop ------------------------------------------------------------------------------------------------
 
@@ -261,6 +263,15 @@ class DistributedHealthMonitor:
         go on from the last `stream_id` then.
         """
         return self._events.after(since)
+
+    def alerts(self, group: str, *, again_after: float = 30.0) -> AsyncGenerator[Alert, None]:
+        """Every alert from the group's first call on, for as long as it is iterated; `await alert.ack()` each.
+
+        The programs of one group share the alerts between them. One that is not acknowledged within `again_after`
+        seconds comes again, to whichever of them asks next, with the same id. Waits while Redis is away. Raises Refused
+        for a group that has no good name.
+        """
+        return self._alerts.after_now(group, again_after)
 
 
 _monitors: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[dict[str, Any], DistributedHealthMonitor]] = (

@@ -13,6 +13,7 @@ import anyio
 import anyio.from_thread
 
 from healthmon.core.claims import Means
+from healthmon.core.measures import Measures
 from healthmon.core.policy import Defaults
 from healthmon.core.score import DEFAULT_ROWS
 from healthmon.core.table import Table
@@ -25,14 +26,16 @@ from healthmon.monitor.healing import Healing
 from healthmon.monitor.ledger import Ledger
 from healthmon.monitor.observer import Observer
 from healthmon.monitor.orders import Orders
+from healthmon.monitor.parts import Parts
 from healthmon.monitor.reading import Reading
 from healthmon.monitor.redis_clock import RedisClock
 from healthmon.monitor.repair import Repair
-from healthmon.monitor.replica import Parts, Replica
+from healthmon.monitor.replica import Replica
 from healthmon.monitor.round import Round
 from healthmon.monitor.wake import Alarm
 from healthmon.probes.callable import Function
 from healthmon.restarts.handler import Handler
+from healthmon.run.alerting import plan_of, put_alerts_beside
 from healthmon.run.beside import put_beside
 from healthmon.settings import Settings
 from healthmon.store.alive import Alive
@@ -105,6 +108,9 @@ def make_replica(
     replica = Replica(settings, _make_rounds(settings, verbs))
     offered = {} if handlers is None else handlers
     put_beside(replica, verbs, replica.parts.plain, offered, {} if callables is None else callables)
+    plan = plan_of(settings)
+    if plan is not None:
+        put_alerts_beside(replica, verbs, plan, replica.parts.measures.alert_deliveries)
     return replica
 
 
@@ -119,14 +125,15 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Parts:
     checker = open_client(url, name=f"{name}-check", timeout_s=ttl_s)
     table = Table(defaults_of(settings), Wire())
     tail, clock = Tail(url, keys, name), RedisClock()
-    commits = Commits(keys, verbs, broadcast=settings.broadcast_events)
+    measures = Measures()
+    commits = Commits(keys, verbs, broadcast=settings.broadcast_events, measures=measures)
     alarm = Alarm(tail)
     busy = BusyFields(settings, table, tail, commits, pen)
-    ledger = Ledger(settings, keys, table, tail, commits, pen, plain, busy)
+    ledger = Ledger(settings, keys, table, tail, commits, pen, plain, busy, measures)
     agreements = Agreements(OwnerVerifier(plain, keys).agrees)
     healing = Healing(table, ledger, agreements, Means(name, allow_exec=settings.allow_exec))
     orders = Orders(table, tail, ledger, healing)
-    repair = Repair(name, table, tail, ledger, commits, plain)
+    repair = Repair(name, table, tail, ledger, commits, plain, measures)
     reading = Reading(name, table, tail, alarm, clock, settings.coalesce_effective)
     leases = Leases(keys, verbs, round(ttl_s * 1000))
     campaign = _make_campaign(
@@ -144,7 +151,7 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Parts:
         ledger=ledger,
         repair=repair,
         healing=healing,
-        round=Round(table, tail, reading, orders, healing, ledger, repair),
+        round=Round(table, tail, reading, orders, healing, ledger, repair, measures),
         leases=leases,
         watch=campaign.watch,
         alive=campaign.alive,
@@ -153,6 +160,7 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Parts:
         checker=checker,
         plain=plain,
         clients=(pen, renewer, plain, checker),
+        measures=measures,
     )
 
 
@@ -177,7 +185,7 @@ def _make_campaign(
 
     alive = Alive(url, keys, name, incarnation, asked)
     watch = LeaderWatch(url, keys, name, settings.takeover_grace, ttl_s, asked_from_thread)
-    campaign = Campaign(name, incarnation, leases, client, watch, alive, repair, time, ttl_s)
+    campaign = Campaign(name, incarnation, leases, client, watch, alive, repair, time, ttl_s, repair.measures)
     return campaign
 
 

@@ -22,15 +22,19 @@ try:
     from healthmon.gateway.answers import HANDLERS
     from healthmon.gateway.connection import Wiring
     from healthmon.gateway.door import Door
+    from healthmon.gateway.files import Files
     from healthmon.gateway.guard import App, Guard, Limits
     from healthmon.gateway.http import heartbeat_routes
     from healthmon.gateway.rates import Rates
     from healthmon.gateway.room import allow_connections
     from healthmon.gateway.server import serve
     from healthmon.gateway.shelf import Shelf
+    from healthmon.gateway.websocket import Sockets, sockets_of
     from healthmon.run.described import HEARTBEATS
+    from healthmon.run.measured import collector_of
     from healthmon.run.viewing import desk_of
     from healthmon.views.api import api_routes
+    from healthmon.views.exposition import metrics_routes
 except ModuleNotFoundError as missing:
     package = (missing.name or "").partition(".")[0]
     if package not in ("h11", "starlette", "uvicorn", "watchfiles", "websockets"):
@@ -73,11 +77,13 @@ def make_door(settings: Settings, serving: ServingSettings, appender: Appender) 
     )
 
 
-def routes_of(door: Door, desk: Desk) -> list[BaseRoute]:
+def routes_of(door: Door, sockets: Sockets, desk: Desk, replica: Replica, settings: ServingSettings) -> list[BaseRoute]:
     """What is served: a line for each room."""
     return [
         *heartbeat_routes(door),
+        *sockets.routes(),
         *api_routes(desk, HEARTBEATS),
+        *metrics_routes(collector_of(replica, settings, door.accepted, door.refused)),
     ]
 
 
@@ -108,8 +114,11 @@ async def serve_place(place: Place, replica: Replica) -> None:
     """Serve until cancelled: first the server ends, then the door, then the connection."""
     desk = desk_of(replica)
     async with door_of(replica.settings, place.settings) as door, anyio.create_task_group() as group:
-        app = make_app(routes_of(door, desk), place.access, place.settings)
         wiring = Wiring(place.settings.http_timeout, allow_connections(place.settings.http_connections), place.tls)
-        logger.info("serving %s", place.url)
+        sockets = Sockets(door, place.access, most=sockets_of(wiring.connections_max))
+        files = Files(door, place.settings.heartbeat_dirs, replica.settings.heartbeat_timeout)
+        group.start_soon(files.run)
         group.start_soon(desk.run)
-        await serve(app, place.listening, wiring)
+        app = make_app(routes_of(door, sockets, desk, replica, place.settings), place.access, place.settings)
+        logger.info("serving %s", place.url)
+        await serve(app, place.listening, wiring, sockets.close)

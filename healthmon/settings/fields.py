@@ -280,6 +280,10 @@ class Settings(SharedSettings):
         default=None, repr=False, description="Key by which restart webhooks are signed (HMAC-SHA256); none: unsigned"
     )
 
+    alerts_file: Path | None = Field(
+        default=None, description="Path of a TOML file that says who is told of what; none: alerts leave only by Redis"
+    )
+
     log_level: LogLevel = Field(
         default="info", description="Least level that is logged: debug, info, warning, error or critical"
     )

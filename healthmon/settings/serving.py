@@ -98,6 +98,21 @@ class ServingSettings(SharedSettings):
         decides=False,
     )
 
+    metrics_max_components: int = number(
+        1000,
+        "Components with series of their own in /metrics; of more only those that are not well",
+        (0, "there are no fewer than none"),
+        (100_000, "a scrape would be 100 MB"),
+        decides=False,
+    )
+    metrics_everywhere: bool = Field(
+        default=False,
+        description="On or off: /metrics has the components' series whoever leads, for who scrapes a gateway alone",
+    )
+    metrics_specification: bool = Field(
+        default=False, description="On or off: /metrics has the specification's jarvis_component_* series, too"
+    )
+
     @model_validator(mode="after")
     def _refuse_half_a_certificate(self) -> Self:
         if (self.http_tls_cert is None) != (self.http_tls_key is None):

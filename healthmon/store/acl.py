@@ -31,12 +31,15 @@ _SELF: Final = ("acl|whoami", "acl|dryrun")
 _READING: Final = (
     *("get", "pttl", "time", "info", "type", "exists", "hget", "hmget", "hgetall"),
     *("zrange", "zrangebyscore", "zrevrange", "zcard", "zscore", "zmscore"),
-    *("xread", "xrange", "xrevrange", "xlen", "xinfo|stream", "subscribe", "unsubscribe"),
+    *("xread", "xrange", "xrevrange", "xlen", "xinfo|stream", "xinfo|consumers", "subscribe", "unsubscribe"),
 )
 _SCRIPTS: Final = (
     *("eval", "evalsha", "set", "del", "expire", "pexpire", "pexpireat", "hset", "hsetnx", "hincrby"),
     *("zadd", "zrem", "zremrangebyscore", "xadd", "xtrim", "xsetid", "publish", "spublish"),
+    *("hdel", "xack"),
 )
+# What reading the events as one of a consumer group takes.
+_GROUPS: Final = ("xgroup|create", "xgroup|delconsumer", "xreadgroup", "xautoclaim")
 # What an agent does beyond a component: it reads restart orders, and takes one by a script that marks its component.
 _TAKING: Final = ("get", "time", "type", "zrange", "xread", "xrevrange", "eval", "evalsha", "hset")
 _WATCHING: Final = ("ssubscribe", "sunsubscribe", "pubsub|shardnumsub", "client|unblock", "role")
@@ -71,7 +74,7 @@ def grant_of(role: Role, prefix: str) -> Grant:
     commands: tuple[str, ...]
     match role:
         case Role.MONITOR:
-            commands = (*_CONNECTION, *_SELF, *_READING, *_SCRIPTS, *_WATCHING)
+            commands = (*_CONNECTION, *_SELF, *_READING, *_SCRIPTS, *_WATCHING, *_GROUPS)
             return Grant(commands, both=(everything,), channels=(Keys(prefix).alerts, f"{any_shard}:*"))
         case Role.COMPONENT:
             components = Keys(prefix).component("*").replace("{0}", "{*}")  # which dependencies are down
@@ -102,6 +105,7 @@ def dry_runs(role: Role, prefix: str) -> list[tuple[str, ...]]:
         role, keys.events
     )
     calls = {
+        **_calls_of_groups(keys),
         **{name: (name, keys.leader) for name in ("get", "pttl", "type", "exists", "del")},
         **{name: (name, keys.components, "member") for name in ("zscore", "zmscore", "zrem")},
         **{name: (name, keys.events, "-", "+") for name in ("xrange", "xrevrange")},
@@ -138,6 +142,19 @@ def dry_runs(role: Role, prefix: str) -> list[tuple[str, ...]]:
         calls |= _calls_of_agents(keys)
     names = grant_of(role, prefix).commands
     return [(*name.split("|"), *calls.get(name, (name,))[1:]) for name in names]
+
+
+def _calls_of_groups(keys: Keys) -> dict[str, tuple[str, ...]]:
+    """The commands that consumer groups and the delivery of alerts take."""
+    return {
+        "xinfo|consumers": ("xinfo|consumers", keys.events, "group"),
+        "xgroup|create": ("xgroup|create", keys.events, "group", "$"),
+        "xgroup|delconsumer": ("xgroup|delconsumer", keys.events, "group", "name"),
+        "xreadgroup": ("xreadgroup", "group", "group", "name", "streams", keys.events, ">"),
+        "xautoclaim": ("xautoclaim", keys.events, "group", "name", "0", "0-0"),
+        "xack": ("xack", keys.events, "group", "1-1"),
+        "hdel": ("hdel", keys.meta, "name"),
+    }
 
 
 def _read_by_agents(keys: Keys) -> tuple[str, ...]:

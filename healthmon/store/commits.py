@@ -10,15 +10,17 @@ from typing import Any, Final
 import msgpack
 from redis.asyncio import Redis
 
+from healthmon import clock
 from healthmon.core.attempts import TAKE_WITHIN_MS
 from healthmon.core.component import Component
 from healthmon.core.event import Event
 from healthmon.core.heartbeat import Rejection
 from healthmon.core.lease import Lease
+from healthmon.core.measures import Measures
 from healthmon.errors import Fenced, GenerationChanged, StoreUnavailable
 from healthmon.store.codec import busy_fields, event_fields, hash_fields, history_fields, silence_fields
 from healthmon.store.keys import GONE_KEPT_MS, HISTORY_MAX, REJECTED_MAX, STATES, Keys
-from healthmon.store.scripts import Scripts
+from healthmon.store.scripts import Script, Scripts
 
 # One commit carries at most so many changes: 1000 take 26 to 46 ms of the server's time, and nobody else is served.
 CHANGES_MAX: Final = 200
@@ -79,10 +81,13 @@ class Commits:
     gave no answer: then the same call with the same commit id finds out, and adds nothing that is there.
     """
 
-    def __init__(self, keys: Keys, scripts: Scripts, *, broadcast: bool = True) -> None:
+    def __init__(
+        self, keys: Keys, scripts: Scripts, *, broadcast: bool = True, measures: Measures | None = None
+    ) -> None:
         self._keys = keys
         self._scripts = scripts
         self._channel = keys.alerts if broadcast else ""
+        self._measures = measures or Measures()
 
     async def commit(self, client: Redis, lease: Lease, generation: str, commit_id: str, batch: Batch) -> Outcome:
         """Commit a batch: state, history, indexes, events and publications move together."""
@@ -111,7 +116,7 @@ class Commits:
             "budget": [batch.restarts_concurrent, batch.restarts_per_minute, str(batch.minute_from_ms)],
             "channel": self._channel,
         }
-        reply = self._checked(await self._scripts.commit(client, keys, [_packed(message)]))
+        reply = await self._call(self._scripts.commit, client, keys, message)
         event, *refused = _text(reply[1]).split(" ")
         return Outcome(event, dict(one.split(",", 1) for one in refused))
 
@@ -138,7 +143,7 @@ class Commits:
         ]
         keys = [k.leader, k.generation, k.cursor, k.components, *(k.component(one.id) for one in components)]
         message = {**_head(lease, generation), "items": items, "cursor": _flat(cursor or {})}
-        self._checked(await self._scripts.checkpoint(client, keys, [_packed(message)]))
+        await self._call(self._scripts.checkpoint, client, keys, message)
 
     async def forget(self, client: Redis, lease: Lease, generation: str, event: Event, alert: str) -> str:
         """Remove a component; its tombstone and its event stay. The event's stream id, "" when it was gone already."""
@@ -155,7 +160,7 @@ class Commits:
             "alert": alert,
             "channel": self._channel,
         }
-        reply = self._checked(await self._scripts.forget(client, keys, [_packed(message)]))
+        reply = await self._call(self._scripts.forget, client, keys, message)
         return _text(reply[1]) if reply[0] == b"OK" else ""
 
     async def merge(self, client: Redis, generation: str, components: Sequence[tuple[Component, Event]]) -> int:
@@ -166,7 +171,7 @@ class Commits:
             keys += [k.component(component.id), k.history(component.id), k.silence(component.id)]
         items = [_merged(component, event) for component, event in components]
         message = {"generation": generation, "items": items, "states": list(STATES)}
-        reply = self._checked(await self._scripts.merge(client, keys, [_packed(message)]))
+        reply = await self._call(self._scripts.merge, client, keys, message)
         return int(reply[1])
 
     async def repair(
@@ -179,12 +184,17 @@ class Commits:
         k = self._keys
         message = {**_head(lease, generation), "era": str(era), "event": _flat(event_fields(event)), "read": read}
         keys = [k.leader, k.generation, k.cursor, k.heartbeats, k.events]
-        reply = self._checked(await self._scripts.repair(client, keys, [_packed(message)]))
+        reply = await self._call(self._scripts.repair, client, keys, message)
         return (_text(reply[1]), _text(reply[3])) if reply[0] == b"OK" else None
 
-    def _checked(self, reply: list[Any]) -> list[Any]:
+    async def _call(self, script: Script, client: Redis, keys: list[str], message: Mapping[str, Any]) -> list[Any]:
+        """One trip, measured; a refusal as the error that it is."""
+        sent_s = clock.monotonic_s()
+        reply = await script(client, keys, [_packed(message)])
+        self._measures.note_command(script.verb, clock.monotonic_s() - sent_s)
         match reply[0]:
             case b"FENCED":
+                self._measures.fenced_writes += 1
                 raise Fenced(f"the lease is {_text(reply[1]) or 'nobody'}'s")
             case b"GENERATION":
                 raise GenerationChanged(_text(reply[1]))

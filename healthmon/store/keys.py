@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 HISTORY_MAX = 200
 REJECTED_MAX = 1000
+ALERTS_DEAD_MAX = 1000
 GONE_KEPT_MS = 86_400_000
 MONITOR_TTL_S = 30
 STATES = (
@@ -66,6 +67,8 @@ class Keys:
     monitors: str = field(init=False)
     hot: str = field(init=False)
     hint: str = field(init=False)
+    alerts_firing: str = field(init=False)
+    alerts_dead: str = field(init=False)
 
     def __post_init__(self) -> None:
         root = f"{self.prefix}:{{{self.shard}}}"
@@ -73,6 +76,8 @@ class Keys:
         names = "heartbeats control events restarts rejected components counts leader epoch generation cursor blind"
         for name in f"{names} guard gone monitors hot hint".split():
             object.__setattr__(self, name, f"{root}:{name}")
+        object.__setattr__(self, "alerts_firing", f"{root}:alerts:firing")
+        object.__setattr__(self, "alerts_dead", f"{root}:alerts:dead")
 
     @property
     def help(self) -> str:
@@ -152,6 +157,8 @@ def rows_of(keys: Keys) -> tuple[KeyRow, ...]:
         KeyRow(
             keys.monitor("<replica>"), "hash", f"{MONITOR_TTL_S} s after its last sign", "a replica in its own words"
         ),
+        KeyRow(keys.alerts_firing, "hash", "fields when their incident is over", "incident -> what each sink was told"),
+        KeyRow(keys.alerts_dead, "stream", f"capped at {ALERTS_DEAD_MAX}", "alerts that a sink did not take, and why"),
         KeyRow(keys.alerts, "channel", "", "every alert, as one CloudEvents JSON object"),
         KeyRow(keys.alive("<replica>", "<start>"), "shard channel", "", "held open by a living replica"),
         KeyRow(keys.hot, "shard channel", "", "held open by replicas that hold a table"),

@@ -54,6 +54,22 @@ def _taking(k: Keys, component_id: str) -> list[list[str]]:
     ]
 
 
+def _delivering(k: Keys) -> list[list[str]]:
+    """What the delivery of alerts takes."""
+    return [
+        ["XGROUP", "CREATE", k.events, "a", "$"],
+        ["XGROUP", "DELCONSUMER", k.events, "a", "b"],
+        ["XINFO", "CONSUMERS", k.events, "a"],
+        ["XREADGROUP", "GROUP", "a", "b", "STREAMS", k.events, ">"],
+        ["XAUTOCLAIM", k.events, "a", "b", "0", "0-0"],
+        ["XACK", k.events, "a", "1-1"],
+        ["HGETALL", k.alerts_firing],
+        ["HSET", k.alerts_firing, "a", "b"],
+        ["HDEL", k.alerts_firing, "a"],
+        ["XADD", k.alerts_dead, "*", "a", "b"],
+    ]
+
+
 def _reading_orders(k: Keys) -> list[list[str]]:
     """What reading restart orders takes."""
     return [
@@ -83,6 +99,7 @@ def _commands(k: Keys, alive: str) -> list[list[str]]:
         *(["TYPE", name] for name in (*streams, *hashes, *zsets)),
         *_taking(k, "x"),
         *_reading_orders(k),
+        *_delivering(k),
         ["SET", k.leader, "a", "PX", "1"],
         ["PEXPIRE", k.leader, "1"],
         ["DEL", k.leader],

@@ -12,7 +12,10 @@ from redis.asyncio import Redis
 from healthmon.errors import HealthmonError
 from healthmon.store.calls import call
 
-VERBS = ("acquire", "renew", "release", "commit", "checkpoint", "merge", "forget", "repair", "take", "permitted")
+VERBS = (
+    *("acquire", "renew", "release", "commit", "checkpoint", "merge", "forget", "repair", "take", "settle"),
+    "permitted",
+)
 
 
 class Script:
@@ -50,4 +53,5 @@ class Scripts:
         self.forget = Script("forget", texts.get("forget"))
         self.repair = Script("repair", texts.get("repair"))
         self.take = Script("take", texts.get("take"))
+        self.settle = Script("settle", texts.get("settle"))
         self.permitted = Script("permitted", texts.get("permitted"))

@@ -137,6 +137,15 @@ class Tail:
         oldest = order(first_id(first) or b"0-0")
         return (at[0], oldest[0]) if at != (0, 0) and oldest > at else None
 
+    async def behind(self) -> int:
+        """About how many heartbeats stand beyond the position: the share of the stream's time that is not read yet."""
+        reply = await call(self._other, "XINFO", "STREAM", self._keys.heartbeats)
+        said = dict(zip(reply[::2], reply[1::2], strict=True))
+        at_ms, last_ms = order(self.at["heartbeats"])[0], order(said[b"last-generated-id"])[0]
+        first_ms = order(first_id([said[b"first-entry"]]) if said[b"first-entry"] else b"0-0")[0]
+        share = (last_ms - at_ms) / max(1, last_ms - first_ms)
+        return round(int(said[b"length"]) * min(1.0, max(0.0, share)))
+
     async def range(self, stream: Stream, after: bytes, upto: bytes) -> list[Entry]:
         """All entries beyond one id up to another, read in chunks of a thousand."""
         entries: list[Entry] = []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _serve(settings: Settings, greeting: dict[str, Any]) -> None:
-    place = open_place(load_serving_settings(), socket.socket(fileno=greeting["http_socket"]))
+    place = open_place(load_serving_settings(metrics_everywhere=True), socket.socket(fileno=greeting["http_socket"]))
     run_monitor(settings, partial(serve_place, place), observes=True)
 
 

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 from healthmon.views.api_cluster import ClusterViews
 from healthmon.views.api_component import ComponentViews
 from healthmon.views.api_events import EventViews
-from healthmon.views.api_fleet import FleetViews, Roles
+from healthmon.views.api_fleet import FleetViews
 from healthmon.views.api_orders import OrderViews
 from healthmon.views.api_public import PublicViews
 from healthmon.views.desk import Desk
@@ -22,14 +22,14 @@ from healthmon.views.schemas import ANY_OBJECT
 
 def endpoints(desk: Desk) -> Sequence[Endpoint]:
     """Every operation, in the order in which they are documented."""
-    fleet, following, roles = desk.fleet, desk.following, Roles(desk.fleet)
+    fleet, following = desk.fleet, desk.following
     return (
-        *FleetViews(fleet, roles, Finder(fleet)).endpoints(),
+        *FleetViews(fleet, Finder(fleet)).endpoints(),
         *ComponentViews(fleet, desk.reader, desk.sampler).endpoints(),
         *EventViews(fleet, following, desk.log).endpoints(),
         *ClusterViews(fleet, desk.cluster, desk.reader, following).endpoints(),
         *OrderViews(fleet, following, desk.client, desk.keys).endpoints(),
-        *PublicViews(fleet, roles).endpoints(),
+        *PublicViews(fleet).endpoints(),
     )
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.responses import Response
 
-from healthmon import clock
 from healthmon.core.alert import rfc3339
 from healthmon.core.ids import valid_id
 from healthmon.errors import Refused
@@ -18,49 +16,11 @@ from healthmon.views import schemas
 from healthmon.views.endpoint import Answer, Asked, Endpoint, Parameter, answered, bad_parameter, encoded
 from healthmon.views.fleet import Fleet
 from healthmon.views.listing import SORTS, Finder, Wanted
-from healthmon.views.picture import counts_of
 from healthmon.views.search import parse_query
 from healthmon.views.slices import in_slices
 from healthmon.views.states import LOOKS
 
 PER_PAGE_MAX: Final = 500
-# Roles are counted by a look at every component; not oftener than this, nor for more than a twentieth of the time.
-ROLES_AGE_S: Final = 0.5
-ROLES_SHARE: Final = 20
-ROLES_MAX: Final = 1000
-
-
-@dataclass
-class Roles:
-    """Components by role and state, counted at most twice a second however many ask."""
-
-    fleet: Fleet
-    _counted: list[dict[str, Any]] = field(default_factory=list)
-    _due_s: float = 0.0
-
-    async def counted(self) -> list[dict[str, Any]]:
-        """Every role with its counts by state, by name; of more than a thousand the first."""
-        began_s = clock.monotonic_s()
-        if began_s < self._due_s:
-            return self._counted
-        self._due_s = began_s + ROLES_AGE_S  # whoever asks meanwhile is answered by what was counted before
-        counts: dict[str, Counter[str]] = {}
-        async for component in in_slices(list(self.fleet.table.components.values())):
-            if component.rev:
-                counts.setdefault(component.role, Counter())[component.state.value] += 1
-        self._counted = [_role(role, counts[role]) for role in sorted(counts)[:ROLES_MAX]]
-        took_s = clock.monotonic_s() - began_s
-        self._due_s = max(self._due_s, began_s + took_s * ROLES_SHARE)
-        return self._counted
-
-
-def _role(role: str, counted: Counter[str]) -> dict[str, Any]:
-    counts = counts_of({state: str(count) for state, count in counted.items()})
-    return {
-        "role": role,
-        "total": sum(counts.values()),
-        "counts": {name: count for name, count in counts.items() if count},
-    }
 
 
 @dataclass(frozen=True)
@@ -68,15 +28,13 @@ class FleetViews:
     """The handlers over one fleet."""
 
     fleet: Fleet
-    roles: Roles
     finder: Finder
 
     async def glance(self, asked: Asked) -> Response:
         """Whether anything is wrong, who leads, how fresh this is, and what the caller may do."""
-        roles = await self.roles.counted()
         grant = asked.grant
         may = {"name": grant.name, "scopes": sorted(scope.value for scope in grant.scopes)}
-        return answered({**self.fleet.glance(), "roles": roles, "grant": {**may, "patterns": list(grant.patterns)}})
+        return answered({**self.fleet.glance(), "grant": {**may, "patterns": list(grant.patterns)}})
 
     async def components(self, asked: Asked) -> Response:
         """One page of rows, each written out by itself so that others get their turn."""

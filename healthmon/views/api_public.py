@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from healthmon.views import schemas
 from healthmon.views.api_component import WHICH
-from healthmon.views.api_fleet import Roles, known_id
+from healthmon.views.api_fleet import known_id
 from healthmon.views.badge import badge, badge_of
 from healthmon.views.endpoint import Answer, Asked, Endpoint, Parameter, answered
 from healthmon.views.fleet import BEHIND_MS, Fleet
@@ -43,7 +43,6 @@ class PublicViews:
     """The handlers over one fleet."""
 
     fleet: Fleet
-    roles: Roles
 
     async def alive(self, _: Asked) -> Response:
         """The event loop turns: that is all that is asked."""
@@ -73,9 +72,9 @@ class PublicViews:
 
     async def status(self, _: Asked) -> Response:
         """The counts and the roles, without ids, hosts and reasons."""
-        pulse, roles = self.fleet.pulse(), await self.roles.counted()
-        names = ("at", "freshness", "counts", "problems", "headline")
-        return answered({**{name: pulse[name] for name in names}, "prefix": self.fleet.keys.prefix, "roles": roles})
+        glance = self.fleet.glance()
+        names = ("at", "prefix", "freshness", "counts", "problems", "headline", "roles")
+        return answered({name: glance[name] for name in names})
 
     async def badge(self, asked: Asked) -> Response:
         """The state as a picture; an unknown component has one, too, so that a page shows something."""

@@ -32,6 +32,7 @@ COLUMNS: Final = (
 _TEXTS: Final = frozenset(("id", "state", "reason", "circuit_breaker_state"))
 # A replica that has read nothing of the stream for so long is behind, though Redis answers.
 BEHIND_MS: Final = 15_000
+ROLES_MAX: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,16 @@ class Fleet:
         counts = counts_of({state.value: str(count) for state, count in census.states.items()})
         return {**counts, "unknown": counts["unknown"] - census.unregistered}
 
+    def roles(self) -> list[dict[str, Any]]:
+        """Every role with its counts by state, by name; of more than a thousand the first."""
+        census, counts = self.table.census, dict[str, dict[str, int]]()
+        for (role, state), count in census.roles.items():
+            counts.setdefault(role, {})[state.value] = count
+        nameless = counts.get("", {})  # who is not registered yet has no role
+        if nameless.get("unknown"):
+            nameless["unknown"] -= census.unregistered
+        return [_role(role, counts[role]) for role in sorted(counts)[:ROLES_MAX] if any(counts[role].values())]
+
     def freshness(self) -> Freshness:
         """How far what is shown can be trusted."""
         about, now_ms = self.about(), self.now_ms()
@@ -147,14 +158,24 @@ class Fleet:
         }
 
     def glance(self) -> dict[str, Any]:
-        """The fleet at a glance, but for its roles, which take a look at every component."""
+        """The fleet at a glance."""
         return {
             **self.pulse(),
+            "roles": self.roles(),
             "prefix": self.keys.prefix,
             "shard": self.keys.shard,
             "version": __version__,
             "last_event": self.last_event(),
         }
+
+
+def _role(role: str, counted: Mapping[str, int]) -> dict[str, Any]:
+    counts = counts_of({state: str(count) for state, count in counted.items() if count})
+    return {
+        "role": role,
+        "total": sum(counts.values()),
+        "counts": {state: count for state, count in counts.items() if count},
+    }
 
 
 def problems_of(counts: Mapping[str, int]) -> int:

@@ -27,7 +27,7 @@ from tests.servers import FreshServer
 EVERY_SETTING = Settings.model_fields.keys() | ServingSettings.model_fields.keys()
 # What has no default that a file could hold.
 UNSET = {
-    *("config", "replica_id", "webhook_secret"),
+    *("alerts_file", "config", "replica_id", "webhook_secret"),
     *("token", "tokens_file", "heartbeat_dirs", "http_tls_cert", "http_tls_key", "http_cors"),
 }
 

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 SCRIPT = """
-import resource
+import logging, resource
+logging.basicConfig(level="INFO")
 from healthmon.gateway.room import allow_connections
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, 500))
 print(allow_connections({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0])

@@ -14,8 +14,9 @@ import anyio
 import pytest
 from anyio.abc import ByteStream, SocketAttribute
 
+from healthmon.posting import ANSWER_MAX
 from healthmon.restarts.attempt import Outcome
-from healthmon.restarts.webhook import ANSWER_MAX, Webhook
+from healthmon.restarts.webhook import Webhook
 from tests.restarts.programs import attempt
 from tests.restarts.receiver import Receiver
 

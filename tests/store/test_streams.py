@@ -208,3 +208,12 @@ def test_every_entry_comes_once_and_none_before_its_time(
         seen += [(order(command[0])[0], 0, order(command[0])[1])] if command else []
     wanted = [(ms, 1, seq) for ms, seq in heartbeats] + [(ms, 0, seq) for ms, seq in control]
     assert seen == sorted(wanted)
+
+
+async def test_how_far_behind_it_is_comes_from_the_share_of_time_that_is_not_read(shard: Shard, tail: Tail) -> None:
+    await fill(shard, "heartbeats", 200)
+    assert await tail.behind() == 200
+    tail.at["heartbeats"] = b"150-0"
+    assert 45 <= await tail.behind() <= 55
+    tail.at["heartbeats"] = b"200-0"
+    assert await tail.behind() == 0

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthmon.fleet.places import Path, Place, places_of
+from healthmon.core.places import Path, Place, places_of
 
 KEYS = st.text("ab-_1", min_size=1, max_size=3) | st.text(" .\"'#=[]{}\\é\t\x7f", min_size=1, max_size=3) | st.just("")
 SCALARS = st.integers(-9, 9) | st.booleans() | st.text(" ab\"'\\#,]}=\n\té", max_size=6) | st.floats(-1, 1)

@@ -1,0 +1,1 @@
+"""Events out: who is told, by which sink, at least once."""
