@@ -20,6 +20,8 @@ INTERRUPTED: Final = 130
 # What a shell says of a program that wrote to a pipe which nobody reads any more.
 PIPE_CLOSED: Final = 141
 USAGE: Final = 2
+# A plugin of Nagios that ends with 2 says that something is critical: a mistyped option is UNKNOWN.
+_USAGE_ELSE: Final[Mapping[str, int]] = {"check": 3}
 
 # Title -> command -> what it does. Each is the function of its name in the module of its name.
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -29,7 +31,10 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "show": "everything that is stored of a component",
         "why": "why a component is in its state, and what comes next",
         "events": "what happened; with -f, what happens",
+        "top": "all of that on one screen, as it changes",
         "alerts": "which alerts fire and who was told; test sends a trial",
+        "check": "one line and an exit code, for Nagios and its like",
+        "wait": "until components are healthy, or in another state, or gone",
         "cluster": "the leader, the replicas, and what to know of them",
     },
     "Run": {
@@ -59,6 +64,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "export": "files for Prometheus, Grafana, systemd and compose",
         "bench": "what healthmon costs here, each figure beside its floor",
         "keys": "every Redis key, and one redis-cli line for each question",
+        "completion": "a script that has bash, zsh or fish complete words",
     },
 }
 _ALL: Final = {name for commands in COMMANDS.values() for name in commands}
@@ -69,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unreachable, 6 no leader, 124 timed out, 130 interrupted, 141 nobody reads the output.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    begun: list[str] = []
     try:
         if not words or words[0] in ("--help", "-h", "help"):
             print(overview())
@@ -77,10 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif words[0] not in _ALL:
             return _unknown(words[0])
         else:
-            _built(words[0])(args=words[1:], prog_name=f"healthmon {words[0]}")
+            _built(words[0], begun)(args=words[1:], prog_name=f"healthmon {words[0]}")
         sys.stdout.flush()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return code if begun or code != USAGE else _misused(words[0])
     except BrokenPipeError:
         return _quiet()
     return 0
@@ -96,23 +104,27 @@ def overview() -> str:
     return "\n".join(lines)
 
 
-def _built(name: str) -> Callable[..., Any]:
-    """The one command as a program. Typer is imported here: it takes as long as starting Python six times."""
+def _built(name: str, begun: list[str]) -> Callable[..., Any]:
+    """The one command as a program, which puts its name into `begun` when its arguments are understood.
+
+    Typer is imported here: it takes as long as starting Python six times.
+    """
     import typer
 
     module = import_module(f"healthmon.cli.{name.replace('-', '_')}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     settings = {"help_option_names": ["--help", "-h"]}
-    app.command(context_settings=settings)(_ending(getattr(module, name.replace("-", "_"))))
+    app.command(context_settings=settings)(_ending(getattr(module, name.replace("-", "_")), begun))
     return app
 
 
-def _ending(command: Callable[..., None]) -> Callable[..., None]:
+def _ending(command: Callable[..., None], begun: list[str]) -> Callable[..., None]:
     """The command with its errors as one sentence on stderr and an exit code. A defect of ours shows its traceback."""
     from functools import wraps
 
     @wraps(command)
     def run(*args: object, **named: object) -> None:
+        begun.append(command.__name__)
         try:
             command(*args, **named)
             sys.stdout.flush()
@@ -135,6 +147,14 @@ def _unknown(word: str) -> int:
     hint = f"did you mean {meant[0]}?" if meant else "`healthmon --help` lists them"
     print(f"healthmon: there is no {what} {word!r}; {hint}", file=sys.stderr)
     return USAGE
+
+
+def _misused(command: str) -> int:
+    """The exit code for arguments that are wrong. What runs plugins reads stdout alone."""
+    code = _USAGE_ELSE.get(command, USAGE)
+    if code != USAGE:
+        print(f"UNKNOWN: wrong arguments: healthmon {command} --help")
+    return code
 
 
 def _quiet() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from healthmon.cli.options import Form, Output, Prefix, RedisUrl
@@ -101,7 +102,9 @@ def _lines(
     lines += screen.labelled(facts)
     if replicas:
         rows = [_cells(replica, leader, watch.now_ms, wide=wide) for replica in replicas]
-        lines += ["", *screen.table(_WIDE_HEAD if wide else _HEAD, rows, under=False)]
+        # Cut to fit, no column of the wide table would say anything: its lines are as long as they get.
+        table = replace(screen, width=0).table(_WIDE_HEAD, rows) if wide else screen.table(_HEAD, rows, under=False)
+        lines += ["", *table]
     if warnings:
         lines += ["", *(line for each in warnings for line in screen.hanging([Cell("warning", "warn")], each))]
     return lines

@@ -79,6 +79,8 @@ def _confirm(records: list[Record]) -> None:
 def _tell(form: Form, records: list[Record], what: str, *, done: bool) -> None:
     if is_for_people(form):
         say(f"{record['id']} {what}; it was {word_of(record.get('state', ''))}" for record in records)
+        if done and records:
+            tell("there is no undo, but one that goes on sending registers itself anew after a minute")
         return
     values = [{"id": record["id"], "state": record.get("state"), "forgotten": done} for record in records]
     say_all(form, values)

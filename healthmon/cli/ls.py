@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from healthmon.store.reading import Record
+    from healthmon.views.board import Row
 
 _ALL = 1 << 62
 
@@ -86,7 +87,7 @@ async def _ls(sought: Sought, limit: int, page: int, form: Form, where: Where) -
     async with session(where) as here:
         watch = await here.cluster.watch()
         skipped, more = (page - 1) * limit, False
-        by_id: dict[str, rows.Row] = {}  # one that changes its state meanwhile is met twice
+        by_id: dict[str, Row] = {}  # one that changes its state meanwhile is met twice
         async for row in _matching(here, sought, skipped, watch.now_ms):
             if len(by_id) == limit:
                 more = True
@@ -101,7 +102,7 @@ async def _ls(sought: Sought, limit: int, page: int, form: Form, where: Where) -
         await _tell_rest(here, sought, len(found), page, more=more)
 
 
-async def _matching(here: Session, sought: Sought, skipped: int, now_ms: int) -> AsyncIterator[rows.Row]:
+async def _matching(here: Session, sought: Sought, skipped: int, now_ms: int) -> AsyncIterator[Row]:
     """Every row that matches beyond the skipped ones, read in chunks as far as the caller goes."""
     query = sought.query
     for state in WORST_FIRST:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from healthmon.core.alert import rfc3339
 from healthmon.core.circuit import CircuitState
+from healthmon.views.board import Row
 from healthmon.views.picture import time_of
 from healthmon.views.prospect import prospect
 from healthmon.views.terminal import Cell
 from healthmon.views.words import ago, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from healthmon.cli.session import Session
-    from healthmon.store.reading import Record
     from healthmon.views.terminal import Terminal
 
 HEAD: Final = ("STATE", "ID", "ROLE", "FOR", "LAST BEAT", "REASON")
@@ -24,14 +24,6 @@ WIDE_HEAD: Final = (
     *(*HEAD[:5], "SCORE", "HOST", "PID", "VERSION", "BEATS", "MISSED"),
     *("ATTEMPTS", "BREAKER", "REASON"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A record, and since when it is in its state."""
-
-    record: Record
-    since_ms: int
 
 
 async def rows_of(session: Session, found: Sequence[tuple[str, int]]) -> list[Row]:
@@ -43,16 +35,16 @@ async def rows_of(session: Session, found: Sequence[tuple[str, int]]) -> list[Ro
     records = await session.reader.records(ids)
     heard = await session.reader.heard_ms(ids)
     return [
-        Row(_refreshed(record, heard_ms), since_ms)
+        Row(refreshed(record, heard_ms), since_ms)
         for record, heard_ms, (_, since_ms) in zip(records, heard, found, strict=True)
         if record
     ]
 
 
 def table(terminal: Terminal, rows: Sequence[Row], now_ms: int, *, wide: bool) -> list[str]:
-    """The rows as lines under a head."""
+    """The rows as lines under a head. Wide ones are as long as they get: cut to fit, no column would say anything."""
     told = [_cells(terminal, row, now_ms, wide=wide) for row in rows]
-    return terminal.table(WIDE_HEAD if wide else HEAD, told)
+    return replace(terminal, width=0).table(WIDE_HEAD, told) if wide else terminal.table(HEAD, told)
 
 
 def _cells(terminal: Terminal, row: Row, now_ms: int, *, wide: bool) -> list[Cell | str]:
@@ -72,19 +64,20 @@ def _cells(terminal: Terminal, row: Row, now_ms: int, *, wide: bool) -> list[Cel
     return [*cells, f"{record.get('reason', '')}; {follows}" if follows else record.get("reason", "")]
 
 
-def _attempts(record: Record) -> str:
+def _attempts(record: Mapping[str, str]) -> str:
     """`2/5`; nothing where nobody restarts it."""
     done, most = record.get("restart_attempt", ""), record.get("restart_max", "")
     return f"{done or 0}/{most}" if most else ""
 
 
-def _breaker(record: Record) -> str:
+def _breaker(record: Mapping[str, str]) -> str:
     """Its state when that is not the usual one."""
     state = record.get("circuit_breaker_state", "")
     return "" if state == CircuitState.CLOSED else state.replace("_", " ")
 
 
-def _refreshed(record: Record, heard_ms: int) -> Record:
+def refreshed(record: dict[str, str], heard_ms: int) -> dict[str, str]:
+    """The record with its last heartbeat by the index, where that is later."""
     if not record or heard_ms <= time_of(record, "last_heartbeat"):
         return record
     return {**record, "last_heartbeat": rfc3339(heard_ms)}

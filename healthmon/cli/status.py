@@ -19,6 +19,7 @@ from healthmon.views.words import plural, when
 
 if TYPE_CHECKING:
     from healthmon.core.guard import Brake
+    from healthmon.views.board import Row
 
 
 def status(
@@ -51,7 +52,7 @@ async def _status(form: Form, limit: int, where: Where) -> None:
         _tell_rest(counts, len(problems))
 
 
-async def _problems(here: Session, limit: int) -> list[rows.Row]:
+async def _problems(here: Session, limit: int) -> list[Row]:
     found: list[tuple[str, int]] = []
     for state in PROBLEMS:
         if len(found) < limit:
@@ -63,7 +64,7 @@ def _tell(
     form: Form,
     watch: Watch,
     counts: dict[str, int],
-    problems: list[rows.Row],
+    problems: list[Row],
     sightings: list[Sighting],
     *,
     brake: Brake,

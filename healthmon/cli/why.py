@@ -36,18 +36,25 @@ def why(
 
 async def _why(component_id: str, form: Form, where: Where) -> None:
     async with session(where) as here:
-        record = await here.known(component_id)
-        watch = await here.cluster.watch()
-        answer = explain(await _known(here, record, watch))
+        answer, watch, remark = await explained(here, component_id)
+        if remark:
+            tell(remark)
         if is_for_people(form):
-            say(_lines(terminal(), answer, wide=form is Form.WIDE))
+            say(told(terminal(), answer, wide=form is Form.WIDE))
         else:
             say_one(form, why_json(answer))
         tell_age(watch)
 
 
-async def _known(here: Session, record: Record, watch: Watch) -> Known:
-    defaults = await _defaults(here, watch)
+async def explained(here: Session, component_id: str) -> tuple[Why, Watch, str]:
+    """The explanation, by whose watch it is, and what to say beside it, "" for nothing. Raises NoSuchComponent."""
+    record = await here.known(component_id)
+    watch = await here.cluster.watch()
+    defaults, remark = await _defaults(here, watch)
+    return explain(await _known(here, record, watch, defaults)), watch, remark
+
+
+async def _known(here: Session, record: Record, watch: Watch, defaults: Defaults) -> Known:
     component = _component(record, defaults)
     heard_ms = (await here.reader.heard_ms([component.id]))[0]
     component.last_heartbeat_ms = max(component.last_heartbeat_ms, heard_ms)
@@ -67,7 +74,7 @@ async def _known(here: Session, record: Record, watch: Watch) -> Known:
     )
 
 
-async def _defaults(here: Session, watch: Watch) -> Defaults:
+async def _defaults(here: Session, watch: Watch) -> tuple[Defaults, str]:
     """What the leader takes for granted, as it says; else what this shell's settings say, with a remark if they differ.
 
     A leader of another version may say more or less than this one knows.
@@ -79,9 +86,10 @@ async def _defaults(here: Session, watch: Watch) -> Defaults:
         given = {each.name: rules[each.name] for each in fields(Defaults) if each.name in rules}
     except ValueError:
         given = {}
+    remark = ""
     if not given and said.get("digest") and said["digest"] != digest_of(here.settings):
-        tell("the leader decides by other settings than this shell's: moments to come are by this shell's")
-    return replace(own, **given)
+        remark = "the leader decides by other settings than this shell's: moments to come are by this shell's"
+    return replace(own, **given), remark
 
 
 def _component(record: Record, defaults: Defaults) -> Component:
@@ -94,7 +102,8 @@ def _component(record: Record, defaults: Defaults) -> Component:
         ) from None
 
 
-def _lines(screen: Terminal, answer: Why, *, wide: bool) -> list[str]:
+def told(screen: Terminal, answer: Why, *, wide: bool) -> list[str]:
+    """The explanation as lines."""
     (_, sentence), *rest = why_lines(answer, wide=wide)
     look = screen.mark(answer.state)
     return [f"{screen.paint(Cell(look.text, look.tone, look.weight))} {screen.plain(sentence)}", *screen.labelled(rest)]

@@ -30,7 +30,7 @@ _CONNECTION: Final = ("ping", "select", "client|setname", "client|setinfo", "cli
 _SELF: Final = ("acl|whoami", "acl|dryrun")
 _READING: Final = (
     *("get", "pttl", "time", "info", "type", "exists", "hget", "hmget", "hgetall"),
-    *("zrange", "zrangebyscore", "zrevrange", "zcard", "zscore", "zmscore"),
+    *("zrange", "zrangebyscore", "zrevrange", "zcard", "zscore", "zmscore", "zscan"),
     *("xread", "xrange", "xrevrange", "xlen", "xinfo|stream", "xinfo|consumers", "subscribe", "unsubscribe"),
 )
 _SCRIPTS: Final = (
@@ -119,6 +119,7 @@ def dry_runs(role: Role, prefix: str) -> list[tuple[str, ...]]:
         "hgetall": ("hgetall", keys.meta),
         "hincrby": ("hincrby", keys.guard, "name", "1"),
         "zcard": ("zcard", keys.components),
+        "zscan": ("zscan", keys.components, "0"),
         "zadd": ("zadd", keys.components, "1", "member"),
         "zremrangebyscore": ("zremrangebyscore", keys.gone, "0", "1"),
         "xread": ("xread", "streams", keys.events, "0"),

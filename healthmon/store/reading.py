@@ -103,6 +103,27 @@ class Reader:
                     found.append({"id": one, **text_map(reply)} if reply else {})
         return found
 
+    async def parts(self, ids: Sequence[str], names: Sequence[str]) -> list[Record]:
+        """Some fields of these ids' records in their order, each with its `id`; an empty one for who is not there.
+
+        One of a wrong type counts as not there: `records` names it.
+        """
+        found: list[Record] = []
+        for start in range(0, len(ids), CHUNK):
+            chunk = ids[start : start + CHUNK]
+            pipeline = self.client.pipeline(transaction=False)
+            for one in chunk:
+                pipeline.execute_command("HMGET", self.keys.component(one), *names)
+            with store_errors():
+                replies = await pipeline.execute(raise_on_error=False)
+            for one, reply in zip(chunk, replies, strict=True):
+                if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
+                    raise as_healthmon_error(reply) from reply
+                given = [] if isinstance(reply, Exception) else list(zip(names, reply, strict=True))
+                fields = {name: value.decode("utf-8", "replace") for name, value in given if value is not None}
+                found.append({"id": one, **fields} if fields else {})
+        return found
+
     async def in_state(self, state: str, offset: int, count: int) -> list[tuple[str, int]]:
         """Ids in a state and since when (ms), the longest there first."""
         key = self.keys.state(state)

@@ -48,6 +48,7 @@ class Advice:
         lines = [] if components else [(f"{command} beat {one}{tell}", "send a heartbeat")]
         lines += [
             (f"{command} status{tell}", "whether anything is wrong"),
+            (f"{command} top{tell}", "all of it on one screen"),
             (f"{command} why {one}{tell}", "why it is in its state"),
             (f"{redis} --raw GET {keys.help}", "what to ask of Redis"),
             (f"{redis} HGETALL '{keys.counts}'", "how many in which state"),

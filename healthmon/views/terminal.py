@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from healthmon.views.states import StateLook, look_of
-from healthmon.views.words import number, printable
+from healthmon.views.words import columns, number, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _TONES: Final[Mapping[Tone, str]] = {"ok": "32", "warn": "33", "bad": "31", "busy": "34", "none": "90"}
 _WEIGHTS: Final[Mapping[Weight, str]] = {"plain": "", "inverted": ";7", "outline": ";1"}
 _ASCII: Final = str.maketrans(
-    {"→": "->", "←": "<-", "…": "...", "·": "-", "✔": "+", "✖": "X", "▲": "~", "◆": "#", "—": "-", "�": "?"}
+    {"→": "->", "←": "<-", "…": "...", "·": "-", "✔": "+", "✖": "X", "▲": "~", "◆": "#", "—": "-", "�": "?", "▸": "*"}
 )
 _NO_LOCALE: Final = ("", "C", "POSIX")
 _COERCED: Final = ("C.UTF-8", "C.utf8", "UTF-8")
@@ -49,7 +49,11 @@ class Terminal:
 
     def plain(self, text: str) -> str:
         """Text that this terminal can show."""
-        return printable(text) if self.unicode else printable(text).translate(_ASCII)
+        if self.unicode:
+            return printable(text)
+        told = printable(text).translate(_ASCII)
+        # A terminal that takes one letter for two would break the line; a file takes what it is given.
+        return told.encode("ascii", "replace").decode() if self.width else told
 
     def paint(self, cell: Cell) -> str:
         """A cell with its colour."""
@@ -76,12 +80,29 @@ class Terminal:
 
     def counts(self, counts: Mapping[str, int]) -> str:
         """`✖ 2 Dead   ✔ 9 Healthy`: the states that somebody is in."""
-        cells = []
-        for state, count in counts.items():
-            if count:
-                look = look_of(state)
-                cells.append(Cell(f"{self.shape(look)} {number(count)} {look.word}", look.tone, look.weight))
-        return "   ".join(self.paint(cell) for cell in cells)
+        return "   ".join(self.paint(cell) for cell in self.count_cells(counts))
+
+    def count_cells(self, counts: Mapping[str, int]) -> list[Cell]:
+        """The same as cells."""
+        looks = [(look_of(state), count) for state, count in counts.items() if count]
+        return [
+            Cell(f"{self.shape(look)} {number(count)} {look.word}", look.tone, look.weight) for look, count in looks
+        ]
+
+    def flowing(self, parts: Sequence[Sequence[Cell]], *, gap: int = 3, indent: int = 2) -> list[str]:
+        """Parts side by side, on as many indented lines as they need; none is broken."""
+        lines: list[str] = []
+        left = 0
+        for part in parts:
+            length = sum(columns(self.plain(cell.text)) for cell in part)
+            text = "".join(self.paint(cell) for cell in part)
+            if lines and (not self.width or gap + length <= left):
+                lines[-1] += " " * gap + text
+                left -= gap + length
+            else:
+                lines.append(" " * indent + text)
+                left = self.width - indent - length
+        return lines
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[Cell | str]], *, under: bool = True) -> list[str]:
         """Rows under a head, columns as wide as they need, empty ones left out.
@@ -95,7 +116,7 @@ class Terminal:
         cells += [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
         last = len(cells[0]) - 1
         used = [n for n in range(last) if any(row[n].text for row in cells[bool(head) :])]
-        widths = [max(len(self.plain(row[n].text)) for row in cells) for n in used]
+        widths = [max(columns(self.plain(row[n].text)) for row in cells) for n in used]
         longest = max(len(self.plain(row[last].text)) for row in cells)
         left = self.width - sum(width + 2 for width in widths)
         stacked = under and self.width > 0 and left < min(_LAST_LEAST, longest)
@@ -105,10 +126,10 @@ class Terminal:
             left = max(self.width - sum(width + 2 for width in widths), _WRAP_LEAST)
         lines: list[str] = []
         for n, row in enumerate(cells):
-            lines.append("  ".join(self._padded(row[at], width) for at, width in zip(used, widths, strict=True)))
+            lines.append("  ".join(self.padded(row[at], width) for at, width in zip(used, widths, strict=True)))
             cell = row[last]
             if not stacked:
-                told = self._wrapped(cell.text, left) if under else [self._cut(cell.text, left)]
+                told = self._wrapped(cell.text, left) if under else [self.cut(cell.text, left)]
                 first, *rest = [self.paint(replace(cell, text=line)) for line in told]
                 indent = sum(width + 2 for width in widths)
                 lines[-1] += "  " * bool(widths) + first
@@ -133,23 +154,28 @@ class Terminal:
         line = "  ".join([*(self.paint(cell) for cell in head), first])
         return [line.rstrip(), *(" " * indent + each for each in rest)]
 
+    def padded(self, cell: Cell, width: int) -> str:
+        """A cell with its colour, cut or filled to this width."""
+        text = self.cut(cell.text, width)
+        return self.paint(Cell(text, cell.tone, cell.weight)) + " " * (width - columns(text))
+
+    def cut(self, text: str, most: int) -> str:
+        """Text of at most this width, with dots for what is left out; uncut where lines are not cut."""
+        text = self.plain(text)
+        if not self.width or columns(text) <= most:
+            return text
+        end = "…" if self.unicode else "..."
+        kept = text[: max(0, most - len(end))]
+        while columns(kept) > most - len(end) and kept:
+            kept = kept[:-1]
+        return (kept.rstrip() + end)[: max(0, most)]
+
     def _narrowed(self, widths: Sequence[int], room: int) -> list[int]:
         """The widths with the widest made narrower until all have room."""
         narrowed = list(widths)
         while narrowed and sum(narrowed) + 2 * (len(narrowed) - 1) > room and max(narrowed) > _LEAST:
             narrowed[narrowed.index(max(narrowed))] -= 1
         return narrowed
-
-    def _padded(self, cell: Cell, width: int) -> str:
-        text = self._cut(cell.text, width)
-        return self.paint(Cell(text, cell.tone, cell.weight)) + " " * (width - len(text))
-
-    def _cut(self, text: str, most: int) -> str:
-        text = self.plain(text)
-        if not self.width or len(text) <= most:
-            return text
-        end = "…" if self.unicode else "..."
-        return text[: most - len(end)].rstrip() + end
 
     def _wrapped(self, text: str, most: int) -> list[str]:
         text = self.plain(text)

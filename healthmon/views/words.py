@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Final
+from unicodedata import combining, east_asian_width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,3 +110,10 @@ def number(count: int) -> str:
 def printable(text: str) -> str:
     """One line that upsets no terminal: what can't be shown is replaced."""
     return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a printable text takes: East Asian letters take two, accents none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)

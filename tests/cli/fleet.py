@@ -116,6 +116,25 @@ class Fleet:
         given = {"role": "follower", "version": "0.1.0", "digest": "d1", "host": "web-01", "pid": "7", "lag_ms": "3"}
         self.run(lambda client: self._announce(client, replica, round(seen_ago_s * 1000), {**given, **said}))
 
+    def becomes(self, component_id: str, state: str, reason: str) -> None:
+        """A transition after `store`, its state, index, counts and event written at once as the leader does it."""
+
+        async def written(client: Redis) -> None:
+            now_ms, key = await self._server_ms(client), self.keys.component(component_id)
+            before = (await call(client, "HGET", key, "state")).decode()
+            said = {"state": state, "since": rfc3339(now_ms), "reason": reason, "previous": before}
+            event = {"type": "transition", "id": component_id, "from": before, "to": state, "reason": reason}
+            async with client.pipeline() as together:
+                together.execute_command("HSET", key, *(part for pair in said.items() for part in pair))
+                together.execute_command("ZREM", self.keys.state(before), component_id)
+                together.execute_command("ZADD", self.keys.state(state), now_ms, component_id)
+                together.execute_command("HINCRBY", self.keys.counts, before, -1)
+                together.execute_command("HINCRBY", self.keys.counts, state, 1)
+                together.execute_command("XADD", self.keys.events, "*", *(p for pair in event.items() for p in pair))
+                await together.execute()
+
+        self.run(written)
+
     async def _store(self, client: Redis) -> None:
         scripts = Scripts()
         claim = Claim(self.replica, "1", 0, "", "generation-1")
