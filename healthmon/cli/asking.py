@@ -15,7 +15,7 @@ from healthmon.cli.output import is_for_people, say, say_all, tell, terminal
 from healthmon.cli.session import Session, Where, session
 from healthmon.core.alert import rfc3339
 from healthmon.errors import HealthmonError, TimedOut
-from healthmon.store.asking import ask, wait_for
+from healthmon.store.asking import CommandRefused, answer_to, ask
 from healthmon.views.happenings import happening_of
 from healthmon.views.outcome import Outcome, outcome_of
 from healthmon.views.prospect import prospect
@@ -87,15 +87,10 @@ async def _answers(here: Session, deed: Deed, ids: Sequence[str], order: Order) 
 
 
 async def _answer(here: Session, component_id: str, asked: Asked, until_s: float) -> Answer:
-    def is_answer(entry: StreamEntry) -> bool:
-        return entry.fields.get("cause") == asked.entry
-
     try:
         left_s = max(0.0, until_s - clock.monotonic_s())
-        return Answer(component_id, await wait_for(here.client, here.keys, asked, is_answer, left_s))
-    except HealthmonError as error:
-        if type(error) not in (HealthmonError, TimedOut):
-            raise
+        return Answer(component_id, await answer_to(here.client, here.keys, asked, left_s))
+    except (CommandRefused, TimedOut) as error:
         tell(str(error))
         return Answer(component_id, error=error)
 

@@ -25,11 +25,12 @@ class Census:
     `silent`: whoever is silent by the rules; `silent_running` of them are only degraded. `fell`: who fell silent when.
     `due`: who is dead with a restart attempt to come. `probed`: who is probed, and in
     `news` who of them has changed since somebody looked. `dependants`: id -> who depends on it.
-    `claims`: when restarts were claimed, the last minute of them.
+    `claims`: when restarts were claimed, the last minute of them. `unregistered`: heard from, and not registered yet.
     """
 
     def __init__(self) -> None:
         self.states: Counter[HealthState] = Counter()
+        self.unregistered = 0
         self.roles: Counter[tuple[str, HealthState]] = Counter()
         self.unwell: dict[str, Component] = {}
         self.silent: dict[str, Component] = {}
@@ -46,6 +47,7 @@ class Census:
     def enter(self, component: Component) -> None:
         """Count a record as it now is."""
         self.states[component.state] += 1
+        self.unregistered += not component.rev
         self.roles[component.role, component.state] += 1
         if component.state in UNWELL:
             self.unwell[component.id] = component
@@ -68,6 +70,7 @@ class Census:
     def leave(self, component: Component, *, for_good: bool = False) -> None:
         """Take a record out as it was; `for_good` False: it enters again at once, changed."""
         self._less(self.states, component.state)
+        self.unregistered -= not component.rev
         self._less(self.roles, (component.role, component.state))
         self.unwell.pop(component.id, None)
         self._less(self._timeouts, component.limits.timeout_ms)

@@ -30,7 +30,10 @@ try:
     from healthmon.gateway.server import serve
     from healthmon.gateway.shelf import Shelf
     from healthmon.gateway.websocket import Sockets, sockets_of
+    from healthmon.run.described import HEARTBEATS
     from healthmon.run.measured import collector_of
+    from healthmon.run.viewing import desk_of
+    from healthmon.views.api import api_routes
     from healthmon.views.exposition import metrics_routes
 except ModuleNotFoundError as missing:
     package = (missing.name or "").partition(".")[0]
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from healthmon.monitor.replica import Replica
     from healthmon.run.place import Place
     from healthmon.settings import ServingSettings, Settings
+    from healthmon.views.desk import Desk
 
 APPEND_S: Final = 2.0
 logger = logging.getLogger("healthmon.gateway")
@@ -73,11 +77,12 @@ def make_door(settings: Settings, serving: ServingSettings, appender: Appender) 
     )
 
 
-def routes_of(door: Door, sockets: Sockets, replica: Replica, settings: ServingSettings) -> list[BaseRoute]:
+def routes_of(door: Door, sockets: Sockets, desk: Desk, replica: Replica, settings: ServingSettings) -> list[BaseRoute]:
     """What is served: a line for each room."""
     return [
         *heartbeat_routes(door),
         *sockets.routes(),
+        *api_routes(desk, HEARTBEATS),
         *metrics_routes(collector_of(replica, settings, door.accepted, door.refused)),
     ]
 
@@ -107,11 +112,13 @@ async def door_of(settings: Settings, serving: ServingSettings) -> AsyncIterator
 
 async def serve_place(place: Place, replica: Replica) -> None:
     """Serve until cancelled: first the server ends, then the door, then the connection."""
+    desk = desk_of(replica)
     async with door_of(replica.settings, place.settings) as door, anyio.create_task_group() as group:
         wiring = Wiring(place.settings.http_timeout, allow_connections(place.settings.http_connections), place.tls)
         sockets = Sockets(door, place.access, most=sockets_of(wiring.connections_max))
         files = Files(door, place.settings.heartbeat_dirs, replica.settings.heartbeat_timeout)
         group.start_soon(files.run)
-        app = make_app(routes_of(door, sockets, replica, place.settings), place.access, place.settings)
+        group.start_soon(desk.run)
+        app = make_app(routes_of(door, sockets, desk, replica, place.settings), place.access, place.settings)
         logger.info("serving %s", place.url)
         await serve(app, place.listening, wiring, sockets.close)
