@@ -43,6 +43,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "revive": "another chance for components that gave up",
         "hold": "no automatic restarts of components until resume",
         "resume": "automatic restarts again; or let go of the mass failure brake",
+        "silence": "no messages of components for a while, with a reason; it ends by itself",
+        "acknowledge": "say that somebody looks after components until they are well",
         "reset-breaker": "close the circuit breaker of components",
         "step-down": "have another replica lead",
         "forget": "remove components and their history",

@@ -5,7 +5,7 @@ All are asked before the first answer is waited for, so that a hundred take no l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from healthmon import clock
@@ -15,7 +15,7 @@ from healthmon.cli.output import is_for_people, say, say_all, tell, terminal
 from healthmon.cli.session import Session, Where, session
 from healthmon.core.alert import rfc3339
 from healthmon.errors import HealthmonError, TimedOut
-from healthmon.store.asking import ask, wait_for
+from healthmon.store.asking import CommandRefused, answer_to, ask
 from healthmon.views.happenings import happening_of
 from healthmon.views.outcome import Outcome, outcome_of
 from healthmon.views.prospect import prospect
@@ -23,7 +23,7 @@ from healthmon.views.states import word_of
 from healthmon.views.words import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from healthmon.cli.order import Order
     from healthmon.store.asking import Asked
@@ -35,13 +35,14 @@ class Deed:
     """What is asked for: the word of the control stream, and the same for people as in `a would be held`.
 
     `undo`: the command that takes it back, "" where none does. `outcome_s`: how long to wait for what a restart comes
-    to, at most; None: its claim is answer enough.
+    to, at most; None: its claim is answer enough. `said`: what else the command says.
     """
 
     cmd: str
     done: str
     undo: str = ""
     outcome_s: float | None = None
+    said: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -78,22 +79,18 @@ async def do(deed: Deed, ids: Sequence[str], order: Order, form: Form, where: Wh
 
 async def _answers(here: Session, deed: Deed, ids: Sequence[str], order: Order) -> list[Answer]:
     asked = [
-        await ask(here.client, here.keys, deed.cmd, id=one, by=order.by, reason=order.reason) for one in ids or ("",)
+        await ask(here.client, here.keys, deed.cmd, id=one, by=order.by, reason=order.reason, **deed.said)
+        for one in ids or ("",)
     ]
     until_s = clock.monotonic_s() + order.wait_s
     return [await _answer(here, one, question, until_s) for one, question in zip(ids or ("",), asked, strict=True)]
 
 
 async def _answer(here: Session, component_id: str, asked: Asked, until_s: float) -> Answer:
-    def is_answer(entry: StreamEntry) -> bool:
-        return entry.fields.get("cause") == asked.entry
-
     try:
         left_s = max(0.0, until_s - clock.monotonic_s())
-        return Answer(component_id, await wait_for(here.client, here.keys, asked, is_answer, left_s))
-    except HealthmonError as error:
-        if type(error) not in (HealthmonError, TimedOut):
-            raise
+        return Answer(component_id, await answer_to(here.client, here.keys, asked, left_s))
+    except (CommandRefused, TimedOut) as error:
         tell(str(error))
         return Answer(component_id, error=error)
 

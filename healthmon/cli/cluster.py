@@ -9,7 +9,15 @@ from healthmon.cli.output import is_for_people, say, say_all, say_one, terminal
 from healthmon.cli.session import Where, run, session, watch_json
 from healthmon.core.alert import rfc3339
 from healthmon.views.care import ANYBODY
-from healthmon.views.picture import Replica, cluster_headline, cluster_warnings, handlers_of, json_of, replica_of
+from healthmon.views.picture import (
+    Replica,
+    cluster_headline,
+    cluster_warnings,
+    handlers_of,
+    json_of,
+    replica_json,
+    replica_of,
+)
 from healthmon.views.terminal import Cell
 from healthmon.views.words import ago, named, seconds, when
 
@@ -43,7 +51,7 @@ async def _cluster(form: Form, where: Where) -> None:
         facts = list(_facts(watch, election, replicas, brake))
         say(_lines(terminal(), watch, facts, replicas, warnings, wide=form is Form.WIDE))
         return
-    values = [_replica_json(replica) for replica in replicas]
+    values = [replica_json(replica) for replica in replicas]
     if form is Form.NAME:
         say_all(form, values)
         return
@@ -133,14 +141,3 @@ def _cells(replica: Replica, leader: str, now_ms: int, *, wide: bool) -> list[Ce
 
 def _in_ms(text: str) -> str:
     return f"{float(text):.3g} ms" if text.replace(".", "", 1).isdecimal() else text
-
-
-def _replica_json(replica: Replica) -> dict[str, Any]:
-    pid = replica.get("pid")
-    return {
-        "id": replica.id,
-        "here": replica.here,
-        "last_seen": rfc3339(replica.last_seen_ms) or None,
-        **json_of(replica.said),
-        **({"pid": int(pid)} if pid.isdecimal() else {}),
-    }

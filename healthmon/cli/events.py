@@ -19,7 +19,7 @@ from healthmon.store.event_log import START, Gap, place
 from healthmon.views.happenings import happening_of
 from healthmon.views.picture import json_of, time_of
 from healthmon.views.terminal import Cell
-from healthmon.views.words import moment, plural
+from healthmon.views.words import moment, plural, read_duration_ms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _LATEST: Final = 20
 _STREAM_ID: Final = re.compile(r"\d{10,}(-\d+)?")
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _WHO_WIDTH: Final = 16
 _AGAIN_S_MAX: Final = 2.0
 
@@ -152,8 +150,8 @@ async def _cursor(here: Session, since: str) -> str:
         return START
     if _STREAM_ID.fullmatch(since) or since == START:
         cursor = since if "-" in since else f"{since}-0"
-    elif match := _DURATION.fullmatch(since):
-        begin_ms = await here.reader.now_ms() - round(float(match[1]) * _UNITS_MS[match[2]])
+    elif (before_ms := read_duration_ms(since)) is not None:
+        begin_ms = await here.reader.now_ms() - before_ms
         cursor = f"{max(0, begin_ms - 1)}-{(1 << 63) - 1}"
     else:
         raise ConfigurationError(f"--since takes a stream id or a duration such as 90s, 15m, 2h or 1d, not {since!r}")

@@ -11,6 +11,7 @@ from healthmon.cli.session import Where, run, session, tell_age
 from healthmon.views.failure import failure_lines
 from healthmon.views.happenings import happening_of
 from healthmon.views.picture import json_of, time_of
+from healthmon.views.record import KNOWN, PARTS, record_json
 from healthmon.views.states import word_of
 from healthmon.views.terminal import Cell
 from healthmon.views.words import duration, figure, moment, when
@@ -22,34 +23,10 @@ if TYPE_CHECKING:
     from healthmon.views.terminal import Terminal
 
 _HISTORY: Final = 10
-# Title -> fields, in the order in which they are shown. What a later version adds comes under "More".
-_PARTS: Final = {
-    "State": ("reason", "since", "previous", "score", "incident", "held", "flapping", "acknowledged_by"),
-    "Heartbeats": (
-        *("last_heartbeat", "status", "msg", "interval_s", "total_heartbeats", "missed_heartbeats"),
-        *("refused_heartbeats", "uptime_seconds", "metrics"),
-    ),
-    "Restarts": (
-        *("restart_method", "restart_count", "restart_attempt", "restart_max", "next_restart_at", "restart_waits"),
-        *("restart_deadline", "self_recoveries"),
-    ),
-    "Checks": ("circuit_breaker_state", "breaker_failures", "breaker_retry_at", "last_probe_at", "probe_detail"),
-    "Identity": (
-        *("role", "host", "pid", "version", "incarnation", "depends_on", "dependencies_down", "policy"),
-        "registered_at",
-    ),
-    "Record": (
-        *("epoch", "rev", "restart_rev", "restart_taken", "restart_token", "born", "folded", "control_folded"),
-        "memory",
-    ),
-}
 _TIMES: Final = (
     *("since", "flapping", "last_heartbeat", "next_restart_at", "restart_deadline", "breaker_retry_at"),
-    *("last_probe_at", "registered_at"),
+    *("last_probe_at", "registered_at", "silenced_until"),
 )
-_KNOWN: Final = {"id", "state", "failure", *(name for names in _PARTS.values() for name in names)}
-# These are not there before something happens that makes them.
-_STORED_ONLY: Final = {"restart_taken", "restart_token", "acknowledged_by"}
 
 
 def show(
@@ -67,9 +44,7 @@ async def _show(component_id: str, form: Form, where: Where) -> None:
         if is_for_people(form):
             say(_lines(terminal(), record, history, watch.now_ms, wide=form is Form.WIDE))
         else:
-            # Programs find every name, also of what is empty.
-            whole = {**dict.fromkeys(_KNOWN - _STORED_ONLY, ""), **record}
-            say_one(form, {**json_of(whole), "history": [json_of(entry.fields) for entry in history]})
+            say_one(form, {**record_json(record), "history": [json_of(entry.fields) for entry in history]})
         tell_age(watch)
 
 
@@ -77,8 +52,8 @@ def _lines(screen: Terminal, record: Record, history: list[StreamEntry], now_ms:
     """The record by its parts; what is empty says nothing, unless all is asked for."""
     state = screen.state(record.get("state", ""))
     yield f"{screen.paint(state)}  {screen.plain(record['id'])}"
-    more = {"More": tuple(sorted(record.keys() - _KNOWN))}
-    for title, names in {**_PARTS, **more}.items():
+    more = {"More": tuple(sorted(record.keys() - KNOWN))}
+    for title, names in {**PARTS, **more}.items():
         if title == "Record" and not wide:
             continue
         shown = [(name, _shown(name, record[name], now_ms)) for name in names if name in record]

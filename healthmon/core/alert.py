@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from healthmon.core.component import Component, HealthState
 from healthmon.core.decide import FIRING, shown_score
 from healthmon.core.event import Event, EventType
+from healthmon.core.overlays import is_silenced
 from healthmon.core.score import SILENT_SCORES
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def alert_of(
             "last_heartbeat": rfc3339(after.last_heartbeat_ms),
             "next": _next(after),
             **({"inhibited_by": list(causes)} if causes else {}),
+            **_overlays(before, after, event.at_ms),
             **_failure(after),
             "replica": event.replica,
             "epoch": event.epoch,
@@ -98,6 +100,13 @@ def _told(before: Component, after: Component, event: Event) -> tuple[str, str] 
     if after.state in FIRING:
         return "firing", after.incident
     return ("firing" if after.incident else "resolved", before.incident) if before.incident else None
+
+
+def _overlays(before: Component, after: Component, at_ms: int) -> dict[str, Any]:
+    """Who knows already: until when it is silenced, and by whom it is, or at its recovery was, acknowledged."""
+    silenced = {"silenced_until": rfc3339(after.silenced_until_ms)} if is_silenced(after, at_ms) else {}
+    known_to = after.acknowledged_by or before.acknowledged_by
+    return {**silenced, **({"acknowledged_by": known_to} if known_to else {})}
 
 
 def _failure(component: Component) -> dict[str, Any]:

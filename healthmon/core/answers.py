@@ -13,6 +13,7 @@ from healthmon.core.decide import RESTART, die
 from healthmon.core.draft import Draft
 from healthmon.core.event import FAILED_RESTART, EventType
 from healthmon.core.heartbeat import read_number, shown
+from healthmon.core.overlays import acknowledge, silence
 from healthmon.errors import Refused
 
 if TYPE_CHECKING:
@@ -165,6 +166,8 @@ _ANSWERS: Final[Mapping[str, Callable[[Draft, Command, Means], None]]] = {
     "reset-breaker": _reset_breaker,
     "restart": _restart,
     "revive": _revive,
+    "silence": silence,
+    "acknowledge": acknowledge,
     "report restart": _restart_report,
     "report exit": _exit_report,
 }

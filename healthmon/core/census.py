@@ -23,11 +23,12 @@ class Census:
     `silent`: whoever is silent by the rules; `silent_running` of them are only degraded. `fell`: who fell silent when.
     `due`: who is dead with a restart attempt to come. `probed`: who is probed, and in
     `news` who of them has changed since somebody looked. `dependants`: id -> who depends on it.
-    `claims`: when restarts were claimed, the last minute of them.
+    `claims`: when restarts were claimed, the last minute of them. `unregistered`: heard from, and not registered yet.
     """
 
     def __init__(self) -> None:
         self.states: Counter[HealthState] = Counter()
+        self.unregistered = 0
         self.silent: dict[str, Component] = {}
         self.silent_running = 0
         self.fell: deque[tuple[int, str]] = deque()
@@ -42,6 +43,7 @@ class Census:
     def enter(self, component: Component) -> None:
         """Count a record as it now is."""
         self.states[component.state] += 1
+        self.unregistered += not component.rev
         self._timeouts[component.limits.timeout_ms] += 1
         if component.rule in SILENCE and WORSE[component.state]:
             if component.id not in self.silent:
@@ -61,6 +63,7 @@ class Census:
     def leave(self, component: Component, *, for_good: bool = False) -> None:
         """Take a record out as it was; `for_good` False: it enters again at once, changed."""
         self._less(self.states, component.state)
+        self.unregistered -= not component.rev
         self._less(self._timeouts, component.limits.timeout_ms)
         self.due.pop(component.id, None)
         self.silent_running -= component.id in self.silent and component.state is HealthState.DEGRADED

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 KNOWN = (
     *("register", "forget", "step-down", "sync", "report"),
-    *("hold", "resume", "restart", "revive", "reset-breaker"),
+    *("hold", "resume", "restart", "revive", "reset-breaker", "silence", "acknowledge"),
 )
 KINDS = ("probe", "failure", "exit", "restart")
 _WITHOUT_ID = ("step-down",)
@@ -34,7 +34,7 @@ _STREAM_ID: Final = re.compile(r"([0-9]{1,20}(-[0-9]{1,20})?)?")
 class Command:
     """One entry of the control stream. `entry` is its stream id and names it as the `cause` of what follows.
 
-    `said`: all its fields, of which a report's own are read where it is answered.
+    `said`: all its fields, of which those of one command alone are read where it is answered.
     """
 
     entry: str

@@ -125,6 +125,10 @@ class Component:
     breaker: Breaker = CLOSED
     restart: Attempts = NO_ATTEMPTS
     held: str = ""
+    silenced_until_ms: int = 0
+    silenced_by: str = ""
+    silenced_reason: str = ""
+    acknowledged_by: str = ""
     watch_ms: int = 0
     silent_ms: int = 0
     flapping: int = 0

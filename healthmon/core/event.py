@@ -36,7 +36,10 @@ class EventType(StrEnum):
 
 # Decided fields that have no field of their own in an event; they ride in its `set`.
 SETTABLE: Final = frozenset(
-    ("role", "declared", "incident", "respawns_told", "policy", "held", "watch_ms", "flapping", "failure", "down"),
+    (
+        *("role", "declared", "incident", "respawns_told", "policy", "held", "watch_ms", "flapping", "failure", "down"),
+        *("silenced_until_ms", "silenced_by", "silenced_reason", "acknowledged_by"),
+    )
 )
 # Decided values of several fields each: an event says only those that change.
 PARTS: Final = ("breaker", "restart")
@@ -91,6 +94,7 @@ def apply(component: Component, event: Event, defaults: Defaults) -> None:
             setattr(component, name, _changed(getattr(component, name), value))
         elif name in SETTABLE:
             setattr(component, name, tuple(value) if name == "down" else value)
+    _lift(component, event.at_ms)
     _note(component, event)
     ended = event.type is EventType.TRANSITION and component.state in (HealthState.DEAD, HealthState.UNKNOWN)
     if ended and not component.incarnation:
@@ -98,6 +102,17 @@ def apply(component: Component, event: Event, defaults: Defaults) -> None:
         came = _came_after(event, component.last_heartbeat_ms)
         component.alive_since_ms = component.last_heartbeat_ms if came else 0
     component.repeat = None
+
+
+def _lift(component: Component, at_ms: int) -> None:
+    """What lies upon it and is over: an acknowledgement ends with its incident, a silence when its moment has passed.
+
+    A silence needs no event to be over: until the next one says it, every reader compares its moment with the time.
+    """
+    if not component.incident:
+        component.acknowledged_by = ""
+    if component.silenced_until_ms and component.silenced_until_ms <= at_ms:
+        component.silenced_until_ms, component.silenced_by, component.silenced_reason = 0, "", ""
 
 
 def _changed(part: Any, said: Mapping[str, Any]) -> Any:  # noqa: ANN401  # one of the PARTS, and the same

@@ -11,6 +11,7 @@ from healthmon.core.component import Component, HealthState
 from healthmon.core.decide import shown_score
 from healthmon.core.event import Event, EventType
 from healthmon.core.heartbeat import CUSTOM, STANDARD_METRICS
+from healthmon.core.overlays import is_silenced
 from healthmon.core.score import SILENT_SCORES
 
 
@@ -40,6 +41,7 @@ class ComponentHealth:
     `circuit_breaker_state` equals "OPEN" in any case [specification]. `restart_attempt`: attempts of this incident so
     far; `next_restart_at`: when the next is due. `held`: by whom and why it is not restarted by itself, empty when it
     is. `flapping`: it changes too often. `failure`: what is known of its last death, empty without one.
+    `silenced_until`: while a silence lies upon it, None otherwise; `acknowledged_by`: who looks after it, or empty.
     """
 
     component_id: str
@@ -61,6 +63,8 @@ class ComponentHealth:
     held: str = ""
     flapping: bool = False
     failure: Mapping[str, Any] = field(default_factory=dict)
+    silenced_until: float | None = None
+    acknowledged_by: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The specification's shape."""
@@ -80,6 +84,8 @@ class ComponentHealth:
             "next_restart_at": self.next_restart_at,
             "held": self.held,
             "flapping": self.flapping,
+            "silenced_until": self.silenced_until,
+            "acknowledged_by": self.acknowledged_by,
             "health_score": self.health_score,
             "metrics": self.last_metrics.to_dict() if self.last_metrics else {},
         }
@@ -135,6 +141,8 @@ def health_of(component: Component, now_ms: int) -> ComponentHealth:
         held=component.held,
         flapping=bool(component.flapping),
         failure=dict(component.failure),
+        silenced_until=component.silenced_until_ms / 1000 if is_silenced(component, now_ms) else None,
+        acknowledged_by=component.acknowledged_by,
     )
 
 

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from healthmon.core.table import Table
 
 
-def fold_report(table: Table, entry: Entry) -> bool:
+def fold_report(table: Table, entry: Entry, only: set[str] | None = None) -> bool:
     """Fold an entry of the control stream that is evidence; False when it is a command, for the leader to obey.
 
-    An entry is not folded again where a record's own mark says that it was. What can't be read is refused.
+    An entry is not folded again where a record's own mark says that it was. What can't be read is refused. `only`:
+    fold again, for these records, which refuses and registers nothing.
     """
     entry_id, fields = entry
     try:
         reports = table.wire.reports(fields)
     except Unreadable as error:
+        if only is not None:
+            return True
         payload = b" ".join(fields)[:1024]
         table.reject(Rejection(entry_id.decode(), error.reason, error.detail, "", payload, "control"))
         return True
@@ -31,6 +34,8 @@ def fold_report(table: Table, entry: Entry) -> bool:
         return False
     here, fresh = mark(0, entry_id), set[str]()
     for report in reports:
+        if only is not None and report.id not in only:
+            continue
         component = table.components.get(report.id) or _admit(table, report, entry)
         known = component is None or (report.id not in fresh and here <= report_mark(component))
         if component is not None and not known:

@@ -17,12 +17,12 @@ from healthmon.core.alert import alert_of, shard_alert_of
 from healthmon.core.component import Component
 from healthmon.core.decide import FIRING
 from healthmon.core.event import Event, EventType, apply, recovered
-from healthmon.core.marks import mark_of
 from healthmon.core.rules import Moment
 from healthmon.core.table import Table
 from healthmon.errors import Fenced, GenerationChanged, HealthmonError, NotPermitted
 from healthmon.monitor.busy_fields import BusyFields
 from healthmon.monitor.leadership import Leadership
+from healthmon.monitor.refold import refold
 from healthmon.settings import Settings
 from healthmon.store.calls import Client
 from healthmon.store.commits import CHANGES_MAX, Batch, Change, Commits, Outcome, ShardEvent, alert_text
@@ -242,14 +242,7 @@ class Ledger:
         for component in stored.values():
             self.table.put(component)
             self.table.changed[component.id] = None
-        marks = [mark_of(component) for component in stored.values()]
-        if marks:
-            era, ms, seq = min(marks)
-            if era < self.table.era:  # all that is there came after the repair
-                ms = seq = 0
-            upto = self.tail.at["heartbeats"]
-            entries = await self.tail.range("heartbeats", f"{ms}-{seq}".encode(), upto)
-            self.table.refold(entries, set(stored))
+        await refold(self.table, self.tail, stored.values())
 
     def _is_ahead_of(self, stored: Component) -> bool:
         held = self.table.get(stored.id)

@@ -28,6 +28,7 @@ from healthmon.errors import Refused
 from healthmon.monitor.healing import Healing
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Ledger
+from healthmon.monitor.refold import refold
 from healthmon.store.codec import text_map
 from healthmon.store.streams import Tail, before, order
 
@@ -162,8 +163,9 @@ class Orders:
         component = self.table.get(asked.id)
         if self._done(asked, component):
             return True
+        early = self.table.seen_ms >= asked.ms  # a former leader's command: what came after it has been folded
         if component is not None and component.rev == 0 and component.born_ms >= asked.ms:
-            component = None  # its heartbeats came after, and were folded without the policy: begin from the command
+            early, component = True, None  # folded without the policy: begin from the command
         elif component is None and len(self.table.components) >= self.table.defaults.max_components:
             raise Refused(f"there are {len(self.table.components)} components (max_components)")
         known, component = component, component or self._blank(asked)
@@ -173,8 +175,8 @@ class Orders:
             self.table.put(component)
         if not await self.ledger.obey(leadership, component, events, moment):
             return False
-        if component.rev == len(events):
-            await self._refold(asked)
+        if early and component.rev == len(events):
+            await refold(self.table, self.tail, [component])
         return True
 
     def _refuse_cycle(self, asked: Command) -> None:
@@ -190,13 +192,6 @@ class Orders:
         cycle = cycle_in(edges)
         if cycle:
             raise Refused(cycle_sentence(cycle))
-
-    async def _refold(self, asked: Command) -> None:
-        """Heartbeats that were read before the command was obeyed are folded under its policy."""
-        entries = await self.tail.range(
-            "heartbeats", f"{asked.ms - 1}-{(1 << 63) - 1}".encode(), self.tail.at["heartbeats"]
-        )
-        self.table.refold(entries, {asked.id})
 
     async def _forget(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
         component = self.table.get(asked.id)

@@ -157,6 +157,21 @@ class DistributedHealthMonitor:
         """Restart a held component by itself again. Without an id: a mass failure is real, hold deaths no longer."""
         await self._order("resume", component_id, by, reason)
 
+    async def silence(self, component_id: str, seconds: float, *, reason: str, by: str = "") -> None:
+        """Silence a component for so many seconds, 30 days at most, in the place of an earlier silence.
+
+        It is watched and healed as before, and its alerts are published; they say `silenced_until`, so that whoever
+        delivers them to people can leave them. It ends by itself; 0 seconds end it now. Refused without a reason.
+        """
+        await self._order("silence", component_id, by, reason, **{"for": f"{seconds:.12g}"})
+
+    async def acknowledge(self, component_id: str, *, by: str = "", reason: str = "", end: bool = False) -> None:
+        """Say that somebody looks after what is wrong with a component, until it is well again.
+
+        `end` takes it back. Refused while nothing is wrong with it.
+        """
+        await self._order("acknowledge", component_id, by, reason, **({"for": "0"} if end else {}))
+
     async def restart(self, component_id: str, *, by: str = "", reason: str = "") -> None:
         """Restart a component now, whatever its state; it is attempt 1. Returns when the attempt is claimed.
 
@@ -168,10 +183,10 @@ class DistributedHealthMonitor:
         """Restart a component that has permanently failed, or wait for it anew where it has no method."""
         await self._order("revive", component_id, by, reason)
 
-    async def _order(self, cmd: str, component_id: str, by: str, reason: str) -> None:
+    async def _order(self, cmd: str, component_id: str, by: str, reason: str, **said: str) -> None:
         if component_id or cmd != "resume":
             check_id(component_id)
-        await self._writing.ask(cmd, component_id, by=by or self.settings.replica_id, reason=reason)
+        await self._writing.ask(cmd, component_id, by=by or self.settings.replica_id, reason=reason, **said)
 
     @property
     def circuit_breaker_config(self) -> Mapping[str, float | int]:

@@ -15,10 +15,10 @@ from anyio.abc import TaskGroup
 from healthmon.core.component import Status
 from healthmon.core.heartbeat import CUSTOM, STANDARD_METRICS, shown
 from healthmon.core.ids import valid_id
-from healthmon.errors import HealthmonError, NoLeader, NotPermitted, Refused, StoreUnavailable, TimedOut
+from healthmon.errors import HealthmonError, NoLeader, Refused, StoreUnavailable, TimedOut
 from healthmon.monitor_api.membership import Membership
 from healthmon.monitor_api.registrations import Registrations
-from healthmon.store.asking import ask, wait_for
+from healthmon.store.asking import CommandRefused, answer_to, ask
 from healthmon.store.calls import call
 from healthmon.store.codec import pack_heartbeat
 
@@ -123,12 +123,10 @@ class Writing:
         keys, client = self._membership.keys, self._membership.client
         asked = await ask(client, keys, cmd, id=component_id, **fields)
         try:
-            await wait_for(client, keys, asked, lambda event: event.fields.get("cause") == asked.entry, SEEN_WITHIN_S)
+            await answer_to(client, keys, asked, SEEN_WITHIN_S)
         except TimedOut as late:
             raise NoLeader(str(late)) from None
-        except (StoreUnavailable, NotPermitted):
-            raise
-        except HealthmonError as refused:
+        except CommandRefused as refused:
             raise Refused(str(refused)) from None
         self.written.note_control(asked.entry)
         if component_id:

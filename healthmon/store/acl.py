@@ -34,7 +34,7 @@ _READING: Final = (
     *("xread", "xrange", "xrevrange", "xlen", "xinfo|stream", "subscribe", "unsubscribe"),
 )
 _SCRIPTS: Final = (
-    *("eval", "evalsha", "set", "del", "expire", "pexpire", "hset", "hsetnx", "hincrby"),
+    *("eval", "evalsha", "set", "del", "expire", "pexpire", "pexpireat", "hset", "hsetnx", "hincrby"),
     *("zadd", "zrem", "zremrangebyscore", "xadd", "xtrim", "xsetid", "publish", "spublish"),
 )
 # What an agent does beyond a component: it reads restart orders, and takes one by a script that marks its component.
@@ -108,7 +108,7 @@ def dry_runs(role: Role, prefix: str) -> list[tuple[str, ...]]:
         **{name: (name, keys.alerts) for name in ("subscribe", "unsubscribe")},
         **{name: (name, keys.hot) for name in ("ssubscribe", "sunsubscribe", "pubsub|shardnumsub")},
         **{name: (name, keys.components, "0", "1") for name in ("zrange", "zrangebyscore", "zrevrange")},
-        **{name: (name, keys.leader, "1000") for name in ("expire", "pexpire")},
+        **{name: (name, keys.leader, "1000") for name in ("expire", "pexpire", "pexpireat")},
         **{name: (name, keys.meta, "name", "value") for name in ("hset", "hsetnx")},
         "hget": ("hget", keys.meta, "name"),
         "hmget": ("hmget", keys.meta, "name"),

@@ -28,6 +28,10 @@ class Asked:
     rejected_at: str
 
 
+class CommandRefused(HealthmonError):
+    """The leader refused a command; the text is its reason."""
+
+
 async def ask(client: Redis, keys: Keys, cmd: str, **fields: str) -> Asked:
     """Append a command to the control stream; empty fields are left out. Raises StoreUnavailable, NotPermitted."""
     said = [part for name, value in {"cmd": cmd, **fields}.items() if value for part in (name, value)]
@@ -45,7 +49,7 @@ async def ask(client: Redis, keys: Keys, cmd: str, **fields: str) -> Asked:
 async def wait_for(
     client: Redis, keys: Keys, asked: Asked, is_answer: Callable[[StreamEntry], bool], within_s: float = ANSWER_S
 ) -> StreamEntry:
-    """The first event that answers. Raises HealthmonError when the command is refused, TimedOut when nothing came.
+    """The first event that answers. Raises CommandRefused with the leader's reason, TimedOut when nothing came.
 
     Timed out or not, the command stays in the stream, and whoever leads next obeys it.
     """
@@ -59,7 +63,12 @@ async def wait_for(
             at[stream] = found[-1].id
             for entry in found:
                 if stream == keys.rejected and entry.fields.get("entry") == asked.entry:
-                    raise HealthmonError(f"refused: {entry.fields.get('detail') or entry.fields.get('reason', '?')}")
+                    raise CommandRefused(f"refused: {entry.fields.get('detail') or entry.fields.get('reason', '?')}")
                 if stream == keys.events and is_answer(entry):
                     return entry
     raise TimedOut(f"no answer within {within_s:g} s: the command {asked.entry} waits for the next leader")
+
+
+async def answer_to(client: Redis, keys: Keys, asked: Asked, within_s: float = ANSWER_S) -> StreamEntry:
+    """The event that names the command as its cause. Raises as `wait_for` does."""
+    return await wait_for(client, keys, asked, lambda entry: entry.fields.get("cause") == asked.entry, within_s)

@@ -163,7 +163,7 @@ def _found(component: Component) -> dict[str, str]:
 
 
 def healing_fields(component: Component) -> dict[str, str]:
-    """What people and programs read of breaker, restarts and probes; empty where there is nothing to tell."""
+    """What people and programs read of breaker, restarts, probes and overlays; empty where there is nothing to tell."""
     breaker, restart, limits = component.breaker, component.restart, component.limits
     has_method = limits.restart.method not in ("", "none")
     return {
@@ -180,6 +180,10 @@ def healing_fields(component: Component) -> dict[str, str]:
         "depends_on": " ".join(component.policy.depends_on),
         "dependencies_down": " ".join(component.down),
         "held": component.held,
+        "silenced_until": rfc3339(component.silenced_until_ms),
+        "silenced_by": component.silenced_by,
+        "silenced_reason": component.silenced_reason,
+        "acknowledged_by": component.acknowledged_by,
         "flapping": rfc3339(component.flapping),
         "failure": _as_json(dict(component.failure)) if component.failure else "",
         **_found(component),
@@ -209,6 +213,15 @@ def hash_fields(component: Component, before: Component | None = None) -> dict[s
         "control_folded": component.control_folded,
         "epoch": str(component.epoch),
         "rev": str(component.rev),
+    }
+
+
+def silence_fields(component: Component) -> dict[str, str]:
+    """What the key of its own says of a silence."""
+    return {
+        "until": rfc3339(component.silenced_until_ms),
+        "by": component.silenced_by,
+        "reason": component.silenced_reason,
     }
 
 
@@ -246,6 +259,10 @@ def read_component(said: Mapping[str, str], defaults: Defaults) -> Component:
         incarnation=said.get("incarnation", ""),
         metrics={name: float(value) for name, value in _object(said.get("metrics", "")).items()},
         held=said.get("held", ""),
+        silenced_until_ms=read_time_ms(said.get("silenced_until", "")),
+        silenced_by=said.get("silenced_by", ""),
+        silenced_reason=said.get("silenced_reason", ""),
+        acknowledged_by=said.get("acknowledged_by", ""),
         failure=_object(said.get("failure", "")),
     )
     recall(component, memory)

@@ -16,7 +16,7 @@ from healthmon.core.event import Event
 from healthmon.core.heartbeat import Rejection
 from healthmon.core.lease import Lease
 from healthmon.errors import Fenced, GenerationChanged, StoreUnavailable
-from healthmon.store.codec import busy_fields, event_fields, hash_fields, history_fields
+from healthmon.store.codec import busy_fields, event_fields, hash_fields, history_fields, silence_fields
 from healthmon.store.keys import GONE_KEPT_MS, HISTORY_MAX, REJECTED_MAX, STATES, Keys
 from healthmon.store.scripts import Scripts
 
@@ -92,10 +92,15 @@ class Commits:
         places = {k.events: 5, k.rejected: 6, k.control: 7, k.heartbeats: 8, k.restarts: 9, k.blind: 10}
         for change in batch.changes:
             keys += [k.component(change.after.id), k.history(change.after.id)]
+        changes = [_change(change) for change in batch.changes]
+        for change, said in zip(batch.changes, changes, strict=True):
+            if _said_of_silence(change.before) != _said_of_silence(change.after):
+                keys.append(k.silence(change.after.id))
+                said["silence"] = [len(keys), *_silence(change.after)]
         message = {
             **_head(lease, generation),
             "commit": commit_id,
-            "changes": [_change(change) for change in batch.changes],
+            "changes": changes,
             "rejected": [_rejected(rejection) for rejection in batch.rejections],
             "counted": dict(batch.rejected_counts),
             "blind": [[str(from_ms), str(to_ms)] for from_ms, to_ms in batch.stretches],
@@ -139,7 +144,7 @@ class Commits:
         """Remove a component; its tombstone and its event stay. The event's stream id, "" when it was gone already."""
         k = self._keys
         keys = [k.leader, k.generation, k.events, k.gone, k.components, k.counts]
-        keys += [*(k.state(state) for state in STATES), k.component(event.id), k.history(event.id)]
+        keys += [*(k.state(state) for state in STATES), k.component(event.id), k.history(event.id), k.silence(event.id)]
         message = {
             **_head(lease, generation),
             "id": event.id,
@@ -158,7 +163,7 @@ class Commits:
         k = self._keys
         keys = [k.generation, k.gone, k.events, k.components, k.counts, *(k.state(state) for state in STATES)]
         for component, _ in components:
-            keys += [k.component(component.id), k.history(component.id)]
+            keys += [k.component(component.id), k.history(component.id), k.silence(component.id)]
         items = [_merged(component, event) for component, event in components]
         message = {"generation": generation, "items": items, "states": list(STATES)}
         reply = self._checked(await self._scripts.merge(client, keys, [_packed(message)]))
@@ -212,7 +217,18 @@ def _change(change: Change) -> dict[str, Any]:
         "hash": _flat({**hash_fields(after, before), **({"restart_taken": ""} if claimed else {})}),
         "restart": _flat(_order(after, claimed)) if claimed else [],
         "budgeted": claimed is not None and not claimed.cause,
+        "silence": [],
     }
+
+
+def _said_of_silence(component: Component) -> tuple[int, str, str]:
+    return component.silenced_until_ms, component.silenced_by, component.silenced_reason
+
+
+def _silence(component: Component) -> list[Any]:
+    """What the key of its own says of a silence, behind its end in milliseconds: nothing where there is none."""
+    until_ms = component.silenced_until_ms
+    return [str(until_ms), *_flat(silence_fields(component))] if until_ms else []
 
 
 def _order(component: Component, claimed: Event) -> dict[str, str]:
@@ -279,6 +295,7 @@ def _merged(component: Component, event: Event) -> dict[str, Any]:
         "busy": _flat(busy_fields(component)),
         "event": _flat(event_fields(event)),
         "history": _flat(history_fields(event)),
+        "silence": _silence(component),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,7 +43,7 @@ class EventLog:
         newest = entries_of(await call(self._client, "XREVRANGE", self._key, "+", "-", "COUNT", 1))
         return newest[0].id if newest else START
 
-    async def backwards(self, end: str = "+") -> AsyncIterator[StreamEntry]:
+    async def backwards(self, end: str = "+") -> AsyncGenerator[StreamEntry, None]:
         """All events up to this id, the newest first, read in chunks as far as the caller goes."""
         while chunk := entries_of(await call(self._client, "XREVRANGE", self._key, end, "-", "COUNT", COUNT)):
             for entry in chunk:

@@ -43,6 +43,8 @@ def help_text(keys: Keys) -> str:
         ("tell me when it changes", f"redis-cli SUBSCRIBE {keys.alerts}"),
         ("what did I miss?", f"redis-cli XREVRANGE '{keys.events}' + - COUNT 20"),
         ("send a heartbeat", f"redis-cli XADD '{keys.heartbeats}' '*' id ID"),
+        ("silence it for 2 h", f"redis-cli XADD '{keys.control}' '*' cmd silence id ID for 7200 by ME reason WHY"),
+        ("I look after it", f"redis-cli XADD '{keys.control}' '*' cmd acknowledge id ID by ME"),
         ("forget a component", f"redis-cli XADD '{keys.control}' '*' cmd forget id ID by ME"),
     )
     width = max(len(question) for question, _ in lines)

@@ -89,6 +89,9 @@ class Keys:
     def component(self, component_id: str) -> str:
         return f"{self.root}:component:{component_id}"
 
+    def silence(self, component_id: str) -> str:
+        return f"{self.root}:silence:{component_id}"
+
     def history(self, component_id: str) -> str:
         return f"{self.root}:history:{component_id}"
 
@@ -136,6 +139,7 @@ def rows_of(keys: Keys) -> tuple[KeyRow, ...]:
         KeyRow(keys.state("<state>"), "zset", member, "id -> since when it is in this state (ms)"),
         KeyRow(keys.counts, "hash", never, "state -> number of components"),
         KeyRow(keys.history("<id>"), "stream", f"capped at {HISTORY_MAX}; by `forget`", "a component's past"),
+        KeyRow(keys.silence("<id>"), "hash", "PX, by itself; by `forget`", "a silence: until when, by whom and why"),
         KeyRow(keys.owner("<id>"), "string", "PX, by its owner", "who owns a component: owner|epoch[|refusal]"),
         KeyRow(keys.leader, "string", "PX lease_ttl", "who leads: replica|incarnation|epoch"),
         KeyRow(keys.epoch, "string", never, "the highest epoch given out"),

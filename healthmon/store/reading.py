@@ -126,11 +126,20 @@ class Reader:
         scores = await call(self.client, "ZMSCORE", self.keys.components, *ids)
         return [int(float(score)) if score else 0 for score in scores]
 
-    async def history(self, component_id: str, count: int) -> list[StreamEntry]:
-        """A component's own past, the newest first. It begins at the first change after it became healthy."""
+    async def history(self, component_id: str, count: int, *, before: str = "") -> list[StreamEntry]:
+        """A component's own past, the newest first. It begins at the first change after it became healthy.
+
+        `before`: only what is older than this stream id.
+        """
+        end = f"({before}" if before else "+"
         return entries_of(
-            await call(self.client, "XREVRANGE", self.keys.history(component_id), "+", "-", "COUNT", count)
+            await call(self.client, "XREVRANGE", self.keys.history(component_id), end, "-", "COUNT", count)
         )
+
+    async def events(self, ids: Iterable[str]) -> dict[str, StreamEntry]:
+        """The events of these stream ids, in one trip; those that were trimmed are left out."""
+        replies = await call_many(self.client, [("XRANGE", self.keys.events, one, one) for one in ids])
+        return {entry.id: entry for reply in replies for entry in entries_of(reply)}
 
     async def refusals(self, since_ms: int = 0, count: int = REJECTED_MAX) -> list[StreamEntry]:
         """What was refused since then, the newest first; no more than a thousand are kept."""

@@ -27,6 +27,8 @@ _WORDS: Final = {
     ("operator", "mass_failure"): "mass failure",
     ("operator", "hold"): "held",
     ("operator", "resume"): "resumed",
+    ("operator", "silence"): "silence",
+    ("operator", "acknowledge"): "acknowledgement",
     ("operator", "register"): "registered again",
     ("breaker", "reset-breaker"): "breaker reset",
 }

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from healthmon.core.alert import rfc3339
 from healthmon.store.codec import read_time_ms
 from healthmon.views.states import PROBLEMS, WORST_FIRST
 from healthmon.views.words import duration, number, plural
@@ -31,7 +32,7 @@ _REAL: Final = frozenset(("score", "uptime_seconds", "interval_s", "rtt_ms", "ro
 _TIME: Final = frozenset(
     (
         *("since", "last_heartbeat", "next_restart_at", "restart_deadline", "breaker_retry_at", "flapping"),
-        *("last_probe_at", "registered_at", "at", "last_seen"),
+        *("last_probe_at", "registered_at", "at", "last_seen", "silenced_until"),
     )
 )
 # What a person looks for first in a long object; the rest follows by name.
@@ -64,6 +65,12 @@ def _value(name: str, text: str) -> object:
     return text
 
 
+def kind_of(name: str) -> str:
+    """What `json_of` makes of a field: `whole`, `real`, `time`, `ids`, `object` or `text`."""
+    kinds = {"whole": _WHOLE, "real": _REAL, "time": _TIME, "ids": _IDS, "object": _JSON}
+    return next((kind for kind, names in kinds.items() if name in names), "text")
+
+
 def time_of(fields: Mapping[str, str], name: str) -> int:
     """The stored time of this name in milliseconds; 0 for none, and for what is no time."""
     try:
@@ -77,20 +84,36 @@ def time_of(fields: Mapping[str, str], name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Until when the shown data is known to be complete, and who keeps it so. `as_of_ms` 0: there is no data."""
+    """Until when the shown data is known to be complete, and who keeps it so. `as_of_ms` 0: there is no data.
+
+    `reachable` False: whoever shows it has lost Redis, and knows nothing younger.
+    """
 
     now_ms: int
     as_of_ms: int
     led: bool
+    reachable: bool = True
+
+    @property
+    def word(self) -> str:
+        """`live`, `leaderless` or `redis_unreachable`."""
+        if not self.reachable:
+            return "redis_unreachable"
+        return "live" if self.led else "leaderless"
 
     @property
     def age_ms(self) -> int:
         """How old the data is; 0 while a leader keeps it."""
-        age_ms = max(0, self.now_ms - self.as_of_ms)
-        return 0 if not self.as_of_ms or age_ms <= (LED_FRESH_MS if self.led else FRESH_MS) else age_ms
+        age_ms = max(0, self.now_ms - self.as_of_ms) if self.as_of_ms else 0
+        if not self.reachable:
+            return age_ms
+        return 0 if age_ms <= (LED_FRESH_MS if self.led else FRESH_MS) else age_ms
 
     def remark(self) -> str:
         """What to tell a viewer of the data's age; "" when there is nothing to tell."""
+        if not self.reachable:
+            age = f"the data is {duration(self.age_ms)} old" if self.as_of_ms else "there is no data yet"
+            return f"Redis unreachable: {age}"
         if not self.as_of_ms:
             return "" if self.led else "no leader and no data yet: start `healthmon monitor`, or `healthmon up`"
         if not self.age_ms:
@@ -138,6 +161,18 @@ class Replica:
 def replica_of(replica: str, last_seen_ms: int, now_ms: int, said: Mapping[str, str]) -> Replica:
     """A replica as it was seen. One that has said nothing for five of its seconds is not here any more."""
     return Replica(replica, last_seen_ms, bool(said) and now_ms - last_seen_ms <= HERE_MS, said)
+
+
+def replica_json(replica: Replica) -> dict[str, Any]:
+    """A replica for a program: what it says of itself, and whether it is here."""
+    pid = replica.get("pid")
+    return {
+        "id": replica.id,
+        "here": replica.here,
+        "last_seen": rfc3339(replica.last_seen_ms) or None,
+        **json_of(replica.said),
+        **({"pid": int(pid)} if pid.isdecimal() else {}),
+    }
 
 
 def handlers_of(replica: Replica) -> list[str]:

@@ -29,6 +29,11 @@ def attempt_of(record: Mapping[str, str], *, ahead: int = 0) -> str:
     return f"restart attempt {number}/{most}" if most else f"restart attempt {number}"
 
 
+def silenced_for_ms(record: Mapping[str, str], now_ms: int) -> int:
+    """How long a silence still lies upon it, 0 for none."""
+    return max(0, time_of(record, "silenced_until") - now_ms)
+
+
 def _next(record: Mapping[str, str], now_ms: int) -> Iterator[str]:
     match record.get("state", ""):
         case HealthState.DEAD if due_ms := time_of(record, "next_restart_at"):
@@ -48,7 +53,12 @@ def _next(record: Mapping[str, str], now_ms: int) -> Iterator[str]:
 
 
 def _overlays(record: Mapping[str, str], now_ms: int) -> Iterator[str]:
-    """Held, breaker and flapping; what the sentence before says already is left out."""
+    """Who knows, held, breaker and flapping; what the sentence before says already is left out."""
+    if acknowledged := record.get("acknowledged_by", ""):
+        yield f"acknowledged by {printable(acknowledged)}"
+    if left_ms := silenced_for_ms(record, now_ms):
+        by, reason = printable(record.get("silenced_by", "")), printable(record.get("silenced_reason", ""))
+        yield f"silenced for {duration(left_ms)} by {by}: {reason}"
     held = record.get("held", "")
     if held and not record.get("restart_waits", "").startswith("held"):
         yield f"held {printable(held)}"

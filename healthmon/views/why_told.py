@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from healthmon.core.alert import rfc3339
 from healthmon.core.component import HealthState
+from healthmon.core.overlays import is_silenced
 from healthmon.core.rules import BRAKE_MS_MAX
 from healthmon.views.checks import (
     breaker_json,
@@ -77,6 +78,8 @@ def _healing(why: Why, zone: tzinfo | None) -> Lines:
     needs = [f"{one} {word_of(state) or 'not known'}" for one, state in why.dependencies.items()]
     lines = [
         ("attempts", attempts_sentence(why.schedule, now_ms, zone) if why.schedule else ""),
+        ("acknowledged", f"by {printable(component.acknowledged_by)}" if component.acknowledged_by else ""),
+        ("silenced", _silence(why, zone)),
         ("held", printable(component.held)),
         ("brake", f"mass failure: deaths by silence and restarts wait, {until}" if why.braked_ms else ""),
         ("needs", ", ".join(needs)),
@@ -85,6 +88,14 @@ def _healing(why: Why, zone: tzinfo | None) -> Lines:
         ("flapping", flapping_sentence(component, now_ms, zone)),
     ]
     return [(label, words) for label, words in lines if words]
+
+
+def _silence(why: Why, zone: tzinfo | None) -> str:
+    component = why.component
+    if not is_silenced(component, why.now_ms):
+        return ""
+    by, reason = printable(component.silenced_by), printable(component.silenced_reason)
+    return f"until {when(component.silenced_until_ms, why.now_ms, zone)} by {by}: {reason}"
 
 
 def _silent(why: Why) -> bool:
@@ -164,10 +175,23 @@ def why_json(why: Why) -> dict[str, Any]:
     }
 
 
+def _overlays_json(why: Why) -> dict[str, Any]:
+    """A silence that is over is none."""
+    component = why.component
+    is_on = is_silenced(component, why.now_ms)
+    return {
+        "acknowledged_by": component.acknowledged_by or None,
+        "silenced_until": rfc3339(component.silenced_until_ms) if is_on else None,
+        "silenced_by": component.silenced_by if is_on else None,
+        "silenced_reason": component.silenced_reason if is_on else None,
+    }
+
+
 def _healing_json(why: Why) -> dict[str, Any]:
     component = why.component
     return {
         "restart": schedule_json(why.schedule) if why.schedule else None,
+        **_overlays_json(why),
         "held": component.held or None,
         "mass_failure_since": rfc3339(why.braked_ms) or None,
         "breaker": breaker_json(why.breaker),

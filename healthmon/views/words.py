@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,8 @@ _SECOND: Final = 1000
 _MINUTE: Final = 60 * _SECOND
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
+_DURATION_TEXT: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)")
+_UNITS_MS: Final = {"ms": 1, "s": _SECOND, "m": _MINUTE, "h": _HOUR, "d": _DAY}
 # From here on a float has no fraction, nor all of the digits that an int would show.
 _EXACT: Final = 1e15
 # Above ten of a unit the next smaller one says nothing that anybody needs.
@@ -36,6 +39,12 @@ def duration(ms: int, *, short: bool = False) -> str:
             whole = f"{ms // unit} {name}"
             return whole if short or not rest or ms >= _MANY * unit else f"{whole} {rest} {smaller_name}"
     return f"{ms // _SECOND} s"
+
+
+def read_duration_ms(text: str) -> int | None:
+    """The milliseconds of `90s`, `15m`, `2h`, `1.5 d`; None for what is no such duration."""
+    match = _DURATION_TEXT.fullmatch(text.strip())
+    return round(float(match[1]) * _UNITS_MS[match[2]]) if match else None
 
 
 def seconds(ms: int) -> str:

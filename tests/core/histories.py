@@ -59,6 +59,8 @@ SAID: tuple[dict[str, object], ...] = (
 )
 STEPS_MS = (0, 0, 1, 100, 300, 300, 1_000, 1_000, 1_900, 2_500, 5_000, 9_000)
 CANARY_MS = 300
+# A silence of most of these is over before the history is.
+LENGTHS_S = ("2", "0", "0.5", "8", "60")
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,11 @@ def report_of(step: Step, component: Component, at_ms: int, seq: int) -> Entry:
             ended = (component.incarnation, "i3", "", restart.incarnation)[choice % 4]
             said = ["kind", "exit", "code", "1", "incarnation", ended, "lines", "x"]
         case other:
-            words = ("hold", "resume", "restart", "revive", "reset-breaker", "restart", "revive", "resume")
+            words = ("hold", "resume", "restart", "revive", "reset-breaker", "silence", "acknowledge", "silence")
             cmd = words[(choice + other) % len(words)]
-            return entry(at_ms, "cmd", cmd, "id", who, "by", "alice", seq=seq)
+            said = ["for", LENGTHS_S[choice // 8 % len(LENGTHS_S)], "reason", "disk"] if cmd == "silence" else []
+            said += ["for", "0"] if cmd == "acknowledge" and choice // 8 % 4 == 0 else []
+            return entry(at_ms, "cmd", cmd, "id", who, "by", "alice", *said, seq=seq)
     return entry(at_ms, "cmd", "report", "id", who, *said, seq=seq)
 
 

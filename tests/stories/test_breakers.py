@@ -222,6 +222,26 @@ async def test_the_next_leader_goes_on_with_the_breaker_as_it_is(
         await eventually(partial(cl.is_in, DB, "healthy"))
 
 
+async def test_a_follower_that_reads_the_registration_and_failures_at_once_counts_each_failure(
+    url: str, tmp_path: Path
+) -> None:
+    """It folds reports before it learns from the events of whom they are, and then takes that record from its hash."""
+    settings = {**UNHURRIED, "checkpoint_interval": 3}  # the hash has none of the failures by then
+    async with cluster(url, tmp_path, "m1", "m2", settings=settings) as cl:
+        leader = await cl.leader()
+        [follower] = cl.processes.keys() - {leader}
+        cl.freeze(follower)
+        await register(cl)
+        await cl.load.send([DB])
+        await eventually(partial(cl.is_in, DB, "healthy"))
+        await fails(cl, OPENS_AT - 1)
+        cl.thaw(follower)
+        assert await change_leader(cl, "hot") == follower
+        await fails(cl)
+        _, said, _ = await turned(cl, 1, "open")
+        assert said["replica"] == follower
+
+
 # -- what happens in them ----------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- KEYS 1 leader 2 generation 3 cursor 4 guard 5 events 6 rejected 7 control 8 heartbeats 9 restarts 10 blind
---      11 components 12 counts 13-20 state zsets in the order of keys.STATES, then a hash and a history per change
+--      11 components 12 counts 13-20 state zsets as in keys.STATES, then a hash and a history per change, then silences
 -- ARGV 1 msgpack: lease generation commit changes rejected counted blind guard cursor trims capped budget channel
 -- OUT  OK outcome (event-id, then id,why of each refused) | FENCED value | GENERATION stored | WRONGTYPE key
 -- KEEPS a deposed leader writes nothing; state, history, indexes and event move together; a repeat adds nothing
@@ -16,22 +16,21 @@ for i = 4, 20 do
   local kind = (i == 4 or i == 12) and 'hash' or (i <= 10 and 'stream' or 'zset')
   if wrong(KEYS[i], kind) then return {'WRONGTYPE', KEYS[i]} end
 end
-local last = redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)[1]
-last = last and last[1] or '0-0'
-local there = {}
+local last = (redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)[1] or {'0-0'})[1]
+local there, refused, told = {}, {}, {}
 if was[3] == m.commit then -- an earlier try of this commit broke off: what it appended is not appended again
   for _, entry in ipairs(redis.call('XRANGE', KEYS[5], '(' .. was[4], '+')) do
-    local e = {}
-    for i = 1, #entry[2], 2 do e[entry[2][i]] = entry[2][i + 1] end
+    local e = {} for i = 1, #entry[2], 2 do e[entry[2][i]] = entry[2][i + 1] end
     there[(e.id or '') .. '/' .. (e.born or '') .. '/' .. (e.rev or e.guard or '')] = entry[1]
   end
-elseif #m.changes > 0 or #m.guard > 0 then
-  redis.call('HSET', KEYS[3], 'pending', m.commit, 'pending_from', last)
-end
-local refused, told = {}, {}
+elseif #m.changes + #m.guard > 0 then redis.call('HSET', KEYS[3], 'pending', m.commit, 'pending_from', last) end
 local function append(event, name, alert)
   last = there[name] or redis.call('XADD', KEYS[5], '*', unpack(event))
   if alert ~= '' then told[#told + 1] = string.sub(alert, 1, -3) .. ',"stream_id":"' .. last .. '"}}' end
+end
+local function silence(key, until_ms, ...) -- said anew, or no more; it ends by itself
+  if key then redis.call('DEL', KEYS[key]) end
+  if until_ms then redis.call('HSET', KEYS[key], ...) redis.call('PEXPIREAT', KEYS[key], until_ms) end
 end
 for n, c in ipairs(m.changes) do
   local hash, history = KEYS[19 + 2 * n], KEYS[20 + 2 * n]
@@ -53,10 +52,10 @@ for n, c in ipairs(m.changes) do
         end
       end
       if #c.restart > 0 then redis.pcall('XADD', KEYS[9], last, unpack(c.restart)) end -- under the event's id too
+      silence(unpack(c.silence))
       redis.call('HSET', hash, unpack(c.hash))
       for i = 13, 20 do if i ~= c.state then redis.call('ZREM', KEYS[i], c.id) end end
-      redis.call('ZADD', KEYS[c.state], c.since, c.id)
-      redis.call('ZADD', KEYS[11], c.heard, c.id)
+      redis.call('ZADD', KEYS[c.state], c.since, c.id) redis.call('ZADD', KEYS[11], c.heard, c.id)
     end
   end
 end

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- KEYS 1 leader 2 generation 3 events 4 gone 5 components 6 counts 7-14 state zsets 15 hash 16 history
+-- KEYS 1 leader 2 generation 3 events 4 gone 5 components 6 counts 7-14 state zsets 15 hash 16 history 17 silence
 -- ARGV 1 msgpack: lease generation id born gone_ms kept_ms event alert states channel
 -- OUT  OK event-id | GONE | FENCED value | GENERATION stored
 -- KEEPS nothing of the component is left but its tombstone and its event; a repeat adds nothing
@@ -12,7 +12,7 @@ if kind == 'none' or (kind == 'hash' and redis.call('HGET', KEYS[15], 'born') ~=
 redis.call('ZADD', KEYS[4], m.gone_ms, m.id)
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. m.kept_ms)
 local event = redis.call('XADD', KEYS[3], '*', unpack(m.event))
-redis.call('DEL', KEYS[15], KEYS[16])
+redis.call('DEL', KEYS[15], KEYS[16], KEYS[17])
 redis.call('ZREM', KEYS[5], m.id)
 for i = 7, 14 do
   redis.call('ZREM', KEYS[i], m.id)

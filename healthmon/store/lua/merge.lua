@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- KEYS 1 generation 2 gone 3 events 4 components 5 counts 6-13 state zsets, then a hash and a history per item
--- ARGV 1 msgpack: generation items (id born rev epoch total state since heard hash event history) states
+-- KEYS 1 generation 2 gone 3 events 4 components 5 counts 6-13 state zsets, then hash, history, silence per item
+-- ARGV 1 msgpack: generation items (id born rev epoch total state since heard hash event history silence) states
 -- OUT  OK taken | GENERATION stored
 -- KEEPS per component the higher (epoch, rev) wins and totals never fall; what is put back is said as `recovered`
 local m = cmsgpack.unpack(ARGV[1])
@@ -9,7 +9,7 @@ if generation ~= m.generation then return {'GENERATION', generation or ''} end
 local taken = 0
 local function wrong(key, kind) local t = redis.call('TYPE', key).ok return t ~= 'none' and t ~= kind end
 for n, item in ipairs(m.items) do
-  local hash, history = KEYS[12 + 2 * n], KEYS[13 + 2 * n]
+  local hash, history, silence = KEYS[11 + 3 * n], KEYS[12 + 3 * n], KEYS[13 + 3 * n]
   local unusable = wrong(hash, 'hash') or wrong(history, 'stream') -- its commits are refused and told
   local there = unusable and {} or redis.call('HMGET', hash, 'epoch', 'rev', 'total_heartbeats', 'folded', 'born')
   local epoch, rev = tonumber(there[1] or -1), tonumber(there[2] or -1)
@@ -19,6 +19,11 @@ for n, item in ipairs(m.items) do
   elseif item.epoch > epoch or (item.epoch == epoch and item.rev > rev) then
     local event = redis.call('XADD', KEYS[3], '*', unpack(item.event))
     redis.pcall('XADD', history, event, unpack(item.history))
+    redis.call('DEL', silence)
+    if #item.silence > 0 then
+      redis.call('HSET', silence, unpack(item.silence, 2))
+      redis.call('PEXPIREAT', silence, item.silence[1])
+    end
     redis.call('HSET', hash, unpack(item.hash))
     for i = 6, 13 do if i ~= item.state then redis.call('ZREM', KEYS[i], item.id) end end
     redis.call('ZADD', KEYS[item.state], item.since, item.id)
