@@ -1,4 +1,4 @@
-"""The page: its files as they lie in `web/`, and two things that anybody may see, the roles' status and a badge.
+"""The page: its files as they lie in `web/`. They hold no data, so that none of them needs a token.
 
 The files stand below an address that names their contents, so that a browser keeps them for ever and never shows those
 of another version. Only `/` itself is asked for anew.
@@ -11,26 +11,23 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cache
-from html import escape
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from healthmon.core.refusal import refusal
-from healthmon.views.api_fleet import Roles
-from healthmon.views.states import LOOKS, PROBLEMS, look_of
+from healthmon.views.states import LOOKS, PROBLEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
-    from healthmon.views.fleet import Fleet
 
 ROOT: Final = "/page"
-VIEWS: Final = ("/", "/c/{id}", "/events", "/alerts", "/cluster")
+VIEWS: Final = ("/", "/c/{id}", "/events", "/alerts", "/cluster", "/status")
 TYPES: Final = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -44,10 +41,6 @@ POLICY: Final = (
 )
 _FOREVER: Final = "public, max-age=31536000, immutable"
 _ANEW: Final = "no-cache"
-# Each with white letters on it; letters of 11 pixels are about 6.6 wide.
-_BADGE_COLOURS: Final = {"ok": "#04824A", "warn": "#8C6C09", "bad": "#8A1817", "busy": "#0515A4", "none": "#5A5A5A"}
-_BADGE_LETTER: Final = 6.6
-_BADGE_PADDING: Final = 14
 _LAZY: Final = "vendor/uplot.mjs"  # the one that only a component's view needs
 
 
@@ -96,25 +89,11 @@ def assets() -> Assets:
     return Assets({name: _asset(name, text) for name, text in texts.items()}, _asset("index.html", page), digest)
 
 
-def page_routes(fleet: Fleet) -> list[BaseRoute]:
-    """The page's views and files, `/status` and `/badge/{id}.svg`. None of them needs a token."""
-    roles = Roles(fleet)
-
-    async def status(request: Request) -> Response:
-        if "application/json" not in request.headers.get("accept", ""):
-            return _page(request)
-        return JSONResponse(await public_status(fleet, roles), headers={"Cache-Control": "no-store", "Vary": "Accept"})
-
-    def badge(request: Request) -> Response:
-        return Response(
-            badge_of(fleet, request.path_params["id"]), media_type="image/svg+xml", headers={"Cache-Control": _ANEW}
-        )
-
+def page_routes() -> list[BaseRoute]:
+    """The page's views and its files. At /status it answers who asks for HTML, beside what the API has there."""
     return [
         *(Route(path, _page, include_in_schema=False) for path in VIEWS),
         Route(f"{ROOT}/{{digest}}/{{name:path}}", _file, include_in_schema=False),
-        Route("/status", status, include_in_schema=False),
-        Route("/badge/{id}.svg", badge, include_in_schema=False),
     ]
 
 
@@ -157,35 +136,3 @@ def _asset(name: str, text: str) -> Asset:
     body = text.encode()
     tag = hashlib.sha256(body).hexdigest()[:16]
     return Asset(body, gzip.compress(body, mtime=0), TYPES[name.rpartition(".")[2]], f'"{tag}"')
-
-
-# -- what anybody may see --------------------------------------------------------------------------------------------
-
-
-async def public_status(fleet: Fleet, roles: Roles) -> dict[str, Any]:
-    """How the roles are, without ids, hosts, reasons or replicas."""
-    said = fleet.pulse()
-    return {
-        **{name: said[name] for name in ("at", "headline", "counts", "problems")},
-        "prefix": fleet.keys.prefix,
-        "freshness": {name: said["freshness"][name] for name in ("word", "as_of", "age_ms")},
-        "roles": await roles.counted(),
-    }
-
-
-def badge_of(fleet: Fleet, component_id: str) -> str:
-    """A picture of a component's id and state, for other pages. One that is not known looks unknown."""
-    component = fleet.get(component_id)
-    look = look_of(component.state if component is not None else "")
-    fresh = fleet.freshness().word == "live"
-    word = look.word if fresh else f"{look.word} (not live)"
-    left, right = _BADGE_PADDING + len(component_id) * _BADGE_LETTER, _BADGE_PADDING + len(word) * _BADGE_LETTER
-    name, colour = escape(component_id), _BADGE_COLOURS[look.tone] if fresh else _BADGE_COLOURS["none"]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" '
-        f'aria-label="{name}: {word}"><title>{name}: {word}</title>'
-        f'<rect width="{left + right}" height="20" rx="3" fill="{colour}"/>'
-        f'<path d="M3 0h{left - 3}v20H3a3 3 0 0 1-3-3V3a3 3 0 0 1 3-3z" fill="#3c434c"/>'
-        f'<g fill="#fff" text-anchor="middle" font-family="Verdana,Geneva,sans-serif" font-size="11">'
-        f'<text x="{left / 2:g}" y="14">{name}</text><text x="{left + right / 2:g}" y="14">{word}</text></g></svg>'
-    )

@@ -4,7 +4,7 @@ import { nowMs, useData } from "./live.js";
 import { openOrders } from "./orders.js";
 import { State } from "./shapes.js";
 import { lookOf } from "./states.js";
-import { duration, moment } from "./words.js";
+import { duration, moment, number } from "./words.js";
 
 const AGAIN_MS = 5000;
 
@@ -20,13 +20,13 @@ export function Alerts({ health, asOf }) {
     <h1 tabindex="-1">Alerts</h1>
     ${found.error && !found.data ? html`<p class="empty">${found.error.message}</p>` : ""}
     <section class="card" aria-labelledby="firing-title">
-      <div class="card-head"><h2 id="firing-title">Firing (${firing.length})</h2></div>
+      <div class="card-head"><h2 id="firing-title">Firing (${number(found.data?.firing_total ?? firing.length)})</h2></div>
       ${firing.length
         ? html`<ul class="rows">${firing.map((alert) => html`<${Firing} key=${alert.dedup_key ?? alert.component_id} alert=${alert} now=${now} />`)}</ul>`
         : html`<p class="empty">${found.data ? "No alert is firing." : "Looking…"}</p>`}
     </section>
     <section class="card" aria-labelledby="silences-title">
-      <div class="card-head"><h2 id="silences-title">Silences (${silences.length})</h2></div>
+      <div class="card-head"><h2 id="silences-title">Silences (${number(found.data?.silences_total ?? silences.length)})</h2></div>
       ${silences.length
         ? html`<ul class="rows silences">${silences.map(
             (one) => html`<li class="row silence" data-row=${one.id}>
@@ -48,7 +48,7 @@ function Firing({ alert, now }) {
   const since = alert.since ? duration(now - Date.parse(alert.since), true) : "";
   const who = alert.component_id;
   return html`<li class="row alert" data-row=${who ?? ""}>
-    <span class="row-state">${alert.new_state ? html`<${State} state=${alert.new_state} />` : html`<span class="kind">${alert.severity}</span>`}</span>
+    <span class="row-state">${alert.new_state ? html`<${State} state=${alert.new_state} />` : html`<strong>${alert.severity}</strong>`}</span>
     ${who ? html`<a class="row-id" href="/c/${encodeURIComponent(who)}">${who}</a>` : html`<span class="row-id quiet">shard</span>`}
     <span class="row-role">${alert.severity}</span>
     <span class="row-since"><span class="sr">for </span>${since}</span>

@@ -1,8 +1,9 @@
 // What it was like: sixty cells, each the worst state of its time, and the same in words.
 import { html } from "./html.js";
 import { STATES, lookOf } from "./states.js";
+import { plural } from "./words.js";
 
-const SPANS = [["1h", "1 hour", "minute"], ["24h", "24 hours", "24 minutes"], ["7d", "7 days", "168 minutes"]];
+const SPANS = [["1h", "1 hour", "1 m"], ["24h", "24 hours", "24 m"], ["7d", "7 days", "2 h 48 m"]];
 
 export function Bars({ bars }) {
   return html`<section class="card" aria-labelledby="bars-title">
@@ -21,16 +22,14 @@ function Bar({ cells, word, cell }) {
   </figure>`;
 }
 
-/** `Dead in 2 of 60 minutes, Degraded in 3; Healthy in the others`. */
+/** `Dead in 2 of 60 intervals of 1 m, Degraded in 3, Healthy in 55`. */
 function summary(cells, cell) {
   const counts = {};
   for (const state of cells) if (state) counts[state] = (counts[state] ?? 0) + 1;
   const known = cells.filter(Boolean).length;
-  if (!known) return "Nothing is known.";
-  const times = cell === "minute" ? `${known} minutes` : `${known} times ${cell}`;
+  if (!known) return "Nothing is known of it.";
+  const intervals = `${plural(known, "interval")} of ${cell}`;
+  if (known === 1) return `${lookOf(cells.find(Boolean)).word}; nothing is known of the time before.`;
   const present = Object.values(STATES).filter((look) => counts[look.state]);
-  if (present.length === 1) return `${present[0].word} throughout (${times} known)`;
-  const [worst, ...others] = present.filter((look) => look.state !== "healthy");
-  const told = [`${worst.word} in ${counts[worst.state]} of ${times}`, ...others.map((look) => `${look.word} in ${counts[look.state]}`)];
-  return told.join(", ") + (counts.healthy ? `, Healthy in ${counts.healthy}` : "");
+  return present.map((look, n) => `${look.word} in ${counts[look.state]}${n ? "" : ` of ${intervals}`}`).join(", ");
 }

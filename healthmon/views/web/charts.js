@@ -8,7 +8,7 @@ const plotter = () => (loaded ??= import("./vendor/uplot.mjs").then((module) => 
 
 export function Charts({ samples, score }) {
   const names = Object.keys(samples).filter((name) => samples[name].length > 1);
-  if (!names.length) return "";
+  if (!names.length) return ""; // two samples make a line
   return html`<section class="card" aria-labelledby="charts-title">
     <div class="card-head"><h2 id="charts-title">Metrics</h2></div>
     <div class="charts">${names.map((name) => html`<${Chart} key=${name} name=${name} points=${samples[name]} row=${score.find((one) => one.metric === name)} />`)}</div>
@@ -42,7 +42,7 @@ function Chart({ name, points, row }) {
   useEffect(() => chart.current?.setData(data), [points]);
   const bounds = `${figure(Math.min(...values))} to ${figure(Math.max(...values))}`;
   return html`<figure class="chart">
-    <figcaption><span class="mono">${name}</span><strong>${figure(values.at(-1))}</strong><span class="hint">${bounds}${row ? `, warn at ${figure(row.warn)}` : ""}</span></figcaption>
+    <figcaption><span class="mono">${name}</span><strong>${figure(values.at(-1))}</strong><span class="hint">${bounds}${row?.warn ? `, warn at ${figure(row.warn)}` : ""}</span></figcaption>
     <div ref=${place} class="plot" aria-hidden="true"></div>
   </figure>`;
 }

@@ -2,7 +2,7 @@
 import { html } from "./html.js";
 import { nowMs, useData } from "./live.js";
 import { openShardOrder } from "./orders.js";
-import { duration, figure, moment, number } from "./words.js";
+import { duration, figure, moment, number, plural } from "./words.js";
 
 const AGAIN_MS = 2000;
 
@@ -14,8 +14,8 @@ export function Cluster({ health, asOf }) {
     <h1 tabindex="-1">Cluster</h1>
     ${data.warnings?.length ? html`<ul class="warnings">${data.warnings.map((warning) => html`<li><strong aria-hidden="true">▲</strong> ${warning}</li>`)}</ul>` : ""}
     <${Leader} data=${data} health=${health} now=${asOf || nowMs()} />
-    <${Replicas} replicas=${data.replicas ?? []} leader=${data.leader?.replica} now=${asOf || nowMs()} />
-    <${Streams} data=${data} />
+    <${Replicas} replicas=${data.replicas ?? []} now=${asOf || nowMs()} />
+    <${Streams} data=${data} now=${asOf || nowMs()} />
   `;
 }
 
@@ -40,30 +40,30 @@ function Leader({ data, health, now }) {
 }
 
 const COLUMNS = [
-  ["role", "Role", (value) => value],
+  ["role", "Role", (value) => value, "text"],
   ["epoch", "Epoch seen", (value) => value],
   ["lag_entries", "Lag, entries", (value) => number(value)],
   ["lag_ms", "Lag", (value) => duration(Number(value))],
   ["round_p99_ms", "Round p99, ms", (value) => figure(value)],
   ["rtt_ms", "Redis, ms", (value) => figure(value)],
   ["skew_ms", "Clock skew, ms", (value) => figure(value)],
-  ["version", "Version", (value) => value],
-  ["host", "Host", (value) => value],
+  ["version", "Version", (value) => value, "text"],
+  ["host", "Host", (value) => value, "text"],
   ["pid", "Pid", (value) => value],
 ];
 
-function Replicas({ replicas, leader, now }) {
+function Replicas({ replicas, now }) {
   const shown = COLUMNS.filter(([name]) => replicas.some((replica) => replica[name] !== undefined && replica[name] !== null && replica[name] !== ""));
   return html`<section class="card" aria-labelledby="replicas-title">
     <div class="card-head"><h2 id="replicas-title">Replicas (${replicas.length})</h2></div>
     <div class="wide" tabindex="0" role="region" aria-labelledby="replicas-title">
       <table class="replicas">
-        <thead><tr><th scope="col">Replica</th>${shown.map(([, word]) => html`<th scope="col">${word}</th>`)}<th scope="col">Seen</th></tr></thead>
+        <thead><tr><th scope="col">Replica</th>${shown.map(([, word, , kind]) => html`<th scope="col" class=${kind}>${word}</th>`)}<th scope="col">Seen</th></tr></thead>
         <tbody>
           ${replicas.map(
             (replica) => html`<tr class=${replica.here === false ? "gone" : ""}>
-              <th scope="row" class="mono">${replica.id}${replica.id === leader ? html` <span class="mark">leads</span>` : ""}</th>
-              ${shown.map(([name, , word]) => html`<td>${replica[name] === undefined || replica[name] === null ? "–" : word(replica[name])}</td>`)}
+              <th scope="row" class="mono">${replica.id}</th>
+              ${shown.map(([name, , word, kind]) => html`<td class=${kind}>${replica[name] === undefined || replica[name] === null ? "–" : word(replica[name])}</td>`)}
               <td>${replica.last_seen ? `${duration(now - Date.parse(replica.last_seen), true)} ago` : "–"}${replica.here === false ? ", gone" : ""}</td>
             </tr>`,
           )}
@@ -73,13 +73,15 @@ function Replicas({ replicas, leader, now }) {
   </section>`;
 }
 
-function Streams({ data }) {
+function Streams({ data, now }) {
   const rejected = Object.entries(data.rejected ?? {});
-  const beats = Object.entries(data.heartbeats ?? {}).filter(([, value]) => value !== null && typeof value !== "object");
+  const beats = data.heartbeats ?? {};
   return html`<section class="card" aria-labelledby="streams-title">
     <div class="card-head"><h2 id="streams-title">Heartbeats</h2></div>
     <dl class="pairs">
-      ${beats.map(([name, value]) => html`<dt>${name.replaceAll("_", " ")}</dt><dd>${typeof value === "number" ? number(value) : value}</dd>`)}
+      <dt>in the stream</dt><dd>${plural(beats.length ?? 0, "entry", "entries")}, ${beats.oldest ? `the oldest of ${moment(beats.oldest, now)}` : "none yet"}</dd>
+      <dt>ever added</dt><dd>${number(beats.added ?? 0)}</dd>
+      <dt>latest</dt><dd>${beats.newest ? `${duration(now - Date.parse(beats.newest))} ago` : "never"}</dd>
       ${rejected.map(([reason, count]) => html`<dt>refused: ${reason}</dt><dd>${number(count)}</dd>`)}
     </dl>
     ${rejected.length ? "" : html`<p class="hint">Nothing was refused.</p>`}

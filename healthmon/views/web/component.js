@@ -14,36 +14,35 @@ import { Timeline } from "./timeline.js";
 import { duration, figure, moment, number } from "./words.js";
 
 const AGAIN_MS = 3000;
-const SHOWN_BELOW = new Set(["because", "last", "before", "decided", "but", "failed", "needs", "breaker", "probe", "flapping", "brake"]);
 
 export function Component({ id, asOf, health }) {
-  const found = useData(`/health/components/${encodeURIComponent(id)}`, { when: (event) => event.component_id === id, everyMs: AGAIN_MS });
+  const offset = -new Date().getTimezoneOffset();
+  const found = useData(`/health/components/${encodeURIComponent(id)}?utc_offset=${offset}`, { when: (event) => event.component_id === id, everyMs: AGAIN_MS });
   const { data, error } = found;
-  const component = data?.component;
+  const component = data && { ...data.component, ...data.row, id };
   useEffect(() => {
-    showComponent(component && { id, ...component });
+    showComponent(component);
     return () => showComponent(null);
-  }, [component]);
+  }, [data]);
   if (!data) {
     return html`<${Back} />
       <h1 tabindex="-1" class="mono">${id}</h1>
       <p class="empty">${error ? error.message : "Looking…"}</p>`;
   }
-  const shown = { id, ...component };
   return html`
     <${Back} />
-    <${Title} row=${shown} asOf=${asOf} />
+    <${Title} row=${component} asOf=${asOf} />
     <div class="columns">
       <div class="main">
         <${Why} data=${data} />
-        <${Next} data=${data} row=${shown} health=${health} />
+        <${Next} data=${data} row=${component} health=${health} />
         <${Bars} bars=${data.bars ?? {}} />
         <${Charts} samples=${data.samples ?? {}} score=${data.score ?? []} />
         <${Timeline} id=${id} />
       </div>
       <div class="side">
         <${Score} score=${data.score ?? []} total=${component.score} />
-        <${Identity} row=${shown} />
+        <${Identity} row=${component} />
         <${Senders} send=${data.send ?? {}} />
         <${CopyList} title="Ask Redis" lines=${data.redis ?? []} />
       </div>
@@ -64,19 +63,19 @@ function Title({ row, asOf }) {
   const since = row.since ? `since ${moment(row.since, now)} (${duration(now - Date.parse(row.since))})` : "";
   return html`<div class="title tone-edge-${lookOf(row.state).tone}">
     <h1 tabindex="-1" class="mono">${row.id}</h1>
-    <p class="title-state"><span class="big"><${State} state=${row.state} asOf=${asOf} /></span> <span>${since}</span> <${Overlays} row=${row} now=${now} /></p>
+    <p class="title-state"><span class="big"><${State} state=${row.state} asOf=${asOf} /></span> <span>${since}</span> <${Overlays} row=${row} /></p>
     <p class="title-more">
       ${row.role ? html`<span>role <a href="/?role=${encodeURIComponent(row.role)}">${row.role}</a></span>` : ""}
       <span>last heartbeat ${row.last_heartbeat ? `${duration(now - Date.parse(row.last_heartbeat))} ago` : "never"}</span>
-      <span>score ${figure(row.score)}</span>
+      <span>score ${(row.score ?? 1).toFixed(2)}</span>
     </p>
   </div>`;
 }
 
-const lines = (data) => (data.why_lines ?? []).map((line) => (Array.isArray(line) ? line : [line.label ?? "", line.words ?? line]));
+const AHEAD = new Set(["next", "attempts", "held"]);
 
 function Why({ data }) {
-  const told = lines(data).filter(([label]) => SHOWN_BELOW.has(label) || (label && !["next", "attempts", "held"].includes(label)));
+  const told = data.why_lines.filter(([label]) => label && !AHEAD.has(label));
   return html`<section class="card" aria-labelledby="why-title">
     <div class="card-head"><h2 id="why-title">Why</h2></div>
     <dl class="pairs why">${told.map(([label, words]) => html`<dt>${label}</dt><dd class=${label === "because" ? "because" : ""}>${words}</dd>`)}</dl>
@@ -84,7 +83,7 @@ function Why({ data }) {
 }
 
 function Next({ data, row, health }) {
-  const told = lines(data).filter(([label]) => ["next", "attempts", "held"].includes(label));
+  const told = data.why_lines.filter(([label]) => AHEAD.has(label));
   const operate = Boolean(health?.grant?.scopes?.includes("operate"));
   return html`<section class="card" aria-labelledby="next-title">
     <div class="card-head"><h2 id="next-title">What happens next</h2></div>
@@ -101,14 +100,16 @@ function Next({ data, row, health }) {
 function Score({ score, total }) {
   if (!score.length) return "";
   return html`<section class="card" aria-labelledby="score-title">
-    <div class="card-head"><h2 id="score-title">Score</h2><span class="total">${figure(total)}</span></div>
+    <div class="card-head"><h2 id="score-title">Score</h2><span class="total">${(total ?? 1).toFixed(2)}</span></div>
     <table class="score">
       <thead><tr><th scope="col">Metric</th><th scope="col">Value</th><th scope="col">Good</th><th scope="col">Warn</th><th scope="col">Critical</th><th scope="col">Score</th></tr></thead>
       <tbody>
         ${score.map(
           (line) => html`<tr>
-            <th scope="row">${line.metric}</th><td>${figure(line.value)}</td><td>${figure(line.good)}</td><td>${figure(line.warn)}</td><td>${figure(line.critical)}</td>
-            <td class="tone-${line.score < 0.4 ? "bad" : line.score < 0.7 ? "warn" : "ok"}">${figure(line.score)}</td>
+            <th scope="row">${line.metric}</th><td>${figure(line.value)}</td><td>${bound(line.good)}</td><td>${bound(line.warn)}</td><td>${bound(line.critical)}</td>
+            ${line.score === null || line.score === undefined
+              ? html`<td>–</td>`
+              : html`<td class="tone-${line.score < 0.4 ? "bad" : line.score < 0.7 ? "warn" : "ok"}">${line.score.toFixed(2)}</td>`}
           </tr>`,
         )}
       </tbody>
@@ -116,6 +117,8 @@ function Score({ score, total }) {
     <p class="hint">The worst of its rows. Below 0.7 degraded, below 0.4 unhealthy.</p>
   </section>`;
 }
+
+const bound = (value) => (value === null || value === undefined ? "–" : figure(value));
 
 const TIMES = new Set(["registered_at", "last_heartbeat"]);
 const IDENTITY = [

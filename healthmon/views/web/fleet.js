@@ -21,15 +21,15 @@ function wanted(query) {
   const onlyProblems = query.get("problems") === "1";
   const filtered = states.length > 0 || Boolean(query.get("q") || query.get("role"));
   const asked = new URLSearchParams();
-  if (states.length) asked.set("state", states.join(","));
-  else if (!filtered) asked.set("state", [...PROBLEMS, ...(onlyProblems ? [] : ["restarting"])].join(","));
+  const listed = states.length || filtered ? states : [...PROBLEMS, ...(onlyProblems ? [] : ["restarting"])];
+  if (listed.length) asked.set("state", listed.join(","));
   if (onlyProblems) asked.set("problems", "1");
   for (const name of ["q", "role"]) if (query.get(name)) asked.set(name, query.get(name));
   asked.set("silenced", query.get("silenced") === "show" ? "show" : "hide");
   asked.set("sort", query.get("sort") ?? "worst");
   asked.set("page", query.get("page") ?? "1");
   asked.set("per_page", String(PER_PAGE));
-  return { path: `/health/components?${asked}`, states, filtered, onlyProblems };
+  return { path: `/health/components?${asked}`, states, listed, filtered, onlyProblems };
 }
 
 export function Fleet({ place, health, asOf }) {
@@ -55,6 +55,7 @@ function filterWords(query) {
 
 function List({ list, want, query, asOf, health }) {
   const { data, error } = list;
+  const hidden = data && health && !want.filtered ? silencedOf(want, data, health) : 0;
   return html`<section class="card list" aria-labelledby="list-title">
     <div class="card-head">
       <h2 id="list-title">${title(want, data)}</h2>
@@ -68,7 +69,7 @@ function List({ list, want, query, asOf, health }) {
           aria-pressed=${String(query.get("silenced") === "show")}
           onClick=${() => go(withQuery({ silenced: query.get("silenced") === "show" ? "" : "show" }))}
         >
-          ${query.get("silenced") === "show" ? "Silenced: shown" : `Silenced: hidden${data?.silenced ? ` (${data.silenced})` : ""}`}
+          ${query.get("silenced") === "show" ? "Silenced: shown" : `Silenced: hidden${hidden ? ` (${number(hidden)})` : ""}`}
         </button>
       </div>
     </div>
@@ -77,6 +78,11 @@ function List({ list, want, query, asOf, health }) {
     ${data && !data.components.length ? html`<p class="empty">${nothing(want, health)}</p>` : ""}
     ${data && data.pages > 1 ? html`<${Pages} data=${data} />` : ""}
   </section>`;
+}
+
+/** How many of the listed states are hidden: all there are, less those that are listed. */
+function silencedOf({ listed }, { total }, { counts }) {
+  return Math.max(0, listed.reduce((sum, state) => sum + (counts[state] ?? 0), 0) - total);
 }
 
 const mayOperate = (health) => Boolean(health?.grant?.scopes?.includes("operate"));

@@ -156,8 +156,9 @@ async function follow(signal, connected) {
 
 function hear(event, signal) {
   if (event.type === "freshness") {
+    const changed = JSON.stringify(event.data.counts) !== JSON.stringify(state.health.counts);
     noteFreshness(event.data);
-    if (JSON.stringify(event.data.counts) !== JSON.stringify(state.health.counts)) readSoon(signal);
+    if (changed) readSoon(signal);
   } else {
     change({ heardMs: performance.now() });
     if (event.type === "missed") tell(null);
@@ -167,9 +168,8 @@ function hear(event, signal) {
 }
 
 function noteFreshness(said) {
-  const { at, freshness, leader } = said;
-  state.health = { ...state.health, freshness, leader };
-  change({ heardMs: performance.now(), aheadMs: Date.parse(at) - Date.now() });
+  state.health = { ...state.health, ...said };
+  change({ heardMs: performance.now(), aheadMs: Date.parse(said.at) - Date.now() });
 }
 
 async function readHealth(signal) {

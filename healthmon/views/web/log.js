@@ -64,9 +64,10 @@ export function Event({ event, ofOne = false }) {
     <time datetime=${event.at}>${moment(event.at, nowMs())}</time>
     ${ofOne ? "" : who ? html`<a class="mono" href="/c/${encodeURIComponent(who)}">${who}</a>` : html`<span class="quiet">shard</span>`}
     <span class="event-what">
-      ${event.type === "transition" ? html`<${Change} event=${event} />` : html`<span class="kind">${event.type}</span>`}
-      <span class="reason">${event.reason}</span>
-      ${event.by ? html`<span class="mark">by ${event.by}</span>` : ""}
+      ${event.type === "transition" ? html`<${Change} event=${event} />` : ""}
+      <span class="reason ${event.type === "transition" ? "" : "told"}">${event.reason || event.rule || event.type}</span>
+      ${event.type === "transition" ? "" : html`<span class="mark">${event.type}</span>`}
+      ${event.by && !event.reason.includes(event.by) ? html`<span class="mark">by ${event.by}</span>` : ""}
       ${event.alert ? html`<span class="mark">alert</span>` : ""}
     </span>
   </li>`;

@@ -29,7 +29,7 @@ export const ORDERS = {
     fits: (row) => Boolean(row.held),
   },
   "reset-breaker": {
-    word: "Close the breaker",
+    word: "Reset the breaker",
     does: () => "The circuit breaker is closed and its failures are forgotten; probes begin again.",
     fits: (row) => Boolean(row.circuit_breaker_state) && row.circuit_breaker_state !== "closed",
   },
@@ -37,6 +37,11 @@ export const ORDERS = {
     word: "Acknowledge",
     does: () => "Others see that you are on it, and reminders rest. It ends by itself when the component recovers.",
     fits: (row) => !row.acknowledged_by && !["healthy", "unknown", "initializing"].includes(row.state),
+  },
+  unacknowledge: {
+    word: "Take back the acknowledgement",
+    does: () => "Nobody is on it any more.",
+    fits: (row) => Boolean(row.acknowledged_by),
   },
   silence: {
     word: "Silence",
@@ -74,7 +79,7 @@ const SHARD = {
 export function usualOrder(row) {
   if (row.state === "permanently_failed") return { order: "revive", word: "Revive" };
   if (row.state === "dead" && hasMethod(row)) return { order: "restart", word: "Restart" };
-  if (row.circuit_breaker_state === "open") return { order: "reset-breaker", word: "Close breaker" };
+  if (row.circuit_breaker_state === "open") return { order: "reset-breaker", word: "Reset" };
   return null;
 }
 

@@ -35,7 +35,7 @@ function Role({ role, asOf, links }) {
         ? html`<span class="tone-ok"><${Shape} state="healthy" />${number(role.total)} healthy</span>${asOf ? html` <small>(as of ${moment(asOf)})</small>` : ""}`
         : present.map(
             (look) =>
-              html`<span class="tone-${look.tone}"><${Shape} state=${look.state} />${number(role.counts[look.state])}<span class="role-word"> ${look.word.toLowerCase()}</span></span>`,
+              html`<span class="tone-${look.tone}"><${Shape} state=${look.state} />${number(role.counts[look.state])}<span class="sr"> ${look.word.toLowerCase()}</span></span>`,
           )}
     </span>
     <span class="share" aria-hidden="true"

@@ -5,7 +5,7 @@ import { openOrders, usualOrder } from "./orders.js";
 import { State } from "./shapes.js";
 import { showRows } from "./shown.js";
 import { lookOf } from "./states.js";
-import { duration, moment } from "./words.js";
+import { duration } from "./words.js";
 
 export function Rows({ rows, group, asOf, operate }) {
   useEffect(() => {
@@ -28,7 +28,7 @@ export function Rows({ rows, group, asOf, operate }) {
 function Row({ row, asOf, operate }) {
   const now = asOf || nowMs();
   const usual = operate ? usualOrder(row) : null;
-  const next = nextWords(row, now);
+  const { next, marks } = nextWords(row, now);
   return html`<li class="row tone-${lookOf(row.state).tone}" data-row=${row.id}>
     <span class="row-state"><${State} state=${row.state} asOf=${asOf} /></span>
     <a class="row-id" href="/c/${encodeURIComponent(row.id)}">${row.id}</a>
@@ -36,8 +36,8 @@ function Row({ row, asOf, operate }) {
     <span class="row-since"><span class="sr">for </span>${row.since ? duration(now - Date.parse(row.since), true) : ""}</span>
     <span class="row-beat">${row.last_heartbeat ? `last beat ${duration(now - Date.parse(row.last_heartbeat), true)} ago` : "never heard from"}</span>
     <span class="row-why"
-      ><span class="reason">${row.reason}</span>${next ? html`<span class="next">${next}</span>` : ""}<${Overlays} row=${row} now=${now}
-    /></span>
+      ><span class="reason">${row.reason}</span>${next ? html`<span class="next">${next}</span>` : ""}${marks.map((mark) => html`<span class="mark">${mark}</span>`)}</span
+    >
     <span class="row-do"
       >${usual ? html`<button type="button" onClick=${() => openOrders(row, usual.order)}>${usual.word}</button>` : ""}${operate
         ? html`<button type="button" class="more" aria-label="Actions for ${row.id}" onClick=${() => openOrders(row)}>…</button>`
@@ -46,26 +46,21 @@ function Row({ row, asOf, operate }) {
   </li>`;
 }
 
-/** `restart 3/5 in 21 s`: what healthmon does next by itself. */
+const ACTING = /^(restart attempt|taken by|not taken|`revive`)/;
+
+/** What healthmon does next by itself, and what lies over the state: the server's words, with the time as it is now. */
 function nextWords(row, now) {
-  const next = row.next;
-  if (!next) return row.state === "permanently_failed" ? "nothing happens by itself" : "";
-  const attempt = next.attempt ? ` ${next.attempt}/${next.max}` : "";
-  const inMs = next.at ? Date.parse(next.at) - now : 0;
-  return `${next.action}${attempt}${next.at ? (inMs > 0 ? ` in ${duration(inMs)}` : " is due") : ""}`;
+  const clauses = (row.next_words ?? "").split("; ").filter(Boolean);
+  const acting = clauses.length && ACTING.test(clauses[0]) ? clauses.shift() : "";
+  const dueMs = row.next?.at ? Date.parse(row.next.at) - now : 0;
+  const next = dueMs > 0 ? acting.replace(/ in .*$/, ` in ${duration(dueMs)}`) : acting;
+  if (row.late) clauses.push("late");
+  if (row.circuit_breaker_state === "half_open") clauses.push("breaker half open");
+  if (row.dependencies_down?.length) clauses.push(`needs ${row.dependencies_down.join(", ")}`);
+  return { next: next.replaceAll("`", ""), marks: clauses };
 }
 
-/** What lies over the state, each in words. */
-export function Overlays({ row, now }) {
-  const marks = [
-    row.held && `held${row.held === true ? "" : ` ${row.held}`}`,
-    row.silenced_until && Date.parse(row.silenced_until) > now && `silenced until ${moment(row.silenced_until, now)}`,
-    row.acknowledged_by && `acknowledged by ${row.acknowledged_by}`,
-    row.flapping && "flapping",
-    row.circuit_breaker_state === "open" && "breaker open",
-    row.circuit_breaker_state === "half_open" && "breaker half open",
-    row.late && "late",
-    row.dependencies_down?.length > 0 && `needs ${row.dependencies_down.join(", ")}`,
-  ].filter(Boolean);
-  return marks.map((mark) => html`<span class="mark">${mark}</span>`);
+/** What lies over a component's state, each in words. */
+export function Overlays({ row }) {
+  return nextWords(row, 0).marks.map((mark) => html`<span class="mark">${mark}</span>`);
 }
