@@ -56,7 +56,7 @@ function Replicas({ replicas, now }) {
   const shown = COLUMNS.filter(([name]) => replicas.some((replica) => replica[name] !== undefined && replica[name] !== null && replica[name] !== ""));
   return html`<section class="card" aria-labelledby="replicas-title">
     <div class="card-head"><h2 id="replicas-title">Replicas (${replicas.length})</h2></div>
-    <div class="wide" tabindex="0" role="region" aria-labelledby="replicas-title">
+    <div class="wide" tabindex="0" role="group" aria-label="Replicas, a wide table">
       <table class="replicas">
         <thead><tr><th scope="col">Replica</th>${shown.map(([, word, , kind]) => html`<th scope="col" class=${kind}>${word}</th>`)}<th scope="col">Seen</th></tr></thead>
         <tbody>

@@ -9,7 +9,6 @@ import { back } from "./place.js";
 import { Overlays } from "./rows.js";
 import { State } from "./shapes.js";
 import { showComponent } from "./shown.js";
-import { lookOf } from "./states.js";
 import { Timeline } from "./timeline.js";
 import { duration, figure, moment, number } from "./words.js";
 
@@ -26,7 +25,7 @@ export function Component({ id, asOf, health }) {
   }, [data]);
   if (!data) {
     return html`<${Back} />
-      <h1 tabindex="-1" class="mono">${id}</h1>
+      <${Title} row=${{ id }} asOf=${asOf} />
       <p class="empty">${error ? error.message : "Looking…"}</p>`;
   }
   return html`
@@ -61,14 +60,16 @@ function Back() {
 function Title({ row, asOf }) {
   const now = asOf || nowMs();
   const since = row.since ? `since ${moment(row.since, now)} (${duration(now - Date.parse(row.since))})` : "";
-  return html`<div class="title tone-edge-${lookOf(row.state).tone}">
+  return html`<div class="title">
     <h1 tabindex="-1" class="mono">${row.id}</h1>
-    <p class="title-state"><span class="big"><${State} state=${row.state} asOf=${asOf} /></span> <span>${since}</span> <${Overlays} row=${row} /></p>
-    <p class="title-more">
-      ${row.role ? html`<span>role <a href="/?role=${encodeURIComponent(row.role)}">${row.role}</a></span>` : ""}
-      <span>last heartbeat ${row.last_heartbeat ? `${duration(now - Date.parse(row.last_heartbeat))} ago` : "never"}</span>
-      <span>score ${(row.score ?? 1).toFixed(2)}</span>
-    </p>
+    ${row.state
+      ? html`<p class="title-state"><span class="big"><${State} state=${row.state} asOf=${asOf} /></span> <span>${since}</span> <${Overlays} row=${row} /></p>
+          <p class="title-more">
+            ${row.role ? html`<span>role <a href="/?role=${encodeURIComponent(row.role)}">${row.role}</a></span>` : ""}
+            <span>last heartbeat ${row.last_heartbeat ? `${duration(now - Date.parse(row.last_heartbeat))} ago` : "never"}</span>
+            <span>score ${(row.score ?? 1).toFixed(2)}</span>
+          </p>`
+      : ""}
   </div>`;
 }
 

@@ -3,7 +3,7 @@ import { html } from "./html.js";
 import { go, withQuery } from "./place.js";
 import { Shape } from "./shapes.js";
 import { STATES } from "./states.js";
-import { moment, number, plural } from "./words.js";
+import { moment, number } from "./words.js";
 
 export function Counters({ counts, chosen, asOf, filter }) {
   return html`<div class="counters" role="group" aria-label="Components by state${filter ? ` of ${filter}` : ""}; each shows only those">
@@ -16,12 +16,11 @@ export function Counters({ counts, chosen, asOf, filter }) {
         type="button"
         class="counter tone-${look.tone} ${look.weight} ${count ? "" : "zero"}"
         aria-pressed=${String(pressed)}
-        aria-label="${look.word}: ${plural(count, "component")}"
         data-state=${look.state}
         onClick=${() => go(withQuery({ state: next.join(",") }))}
       >
-        <span class="count">${number(count)}</span>
-        <span class="word"><${Shape} state=${look.state} />${look.word}</span>
+        <span class="count">${number(count)} </span>
+        <span class="word"><${Shape} state=${look.state} />${look.word}<span class="sr">${count === 1 ? " component" : " components"}</span></span>
         ${asOf && look.state === "healthy" ? html`<small>(as of ${moment(asOf)})</small>` : ""}
       </button>`;
     })}

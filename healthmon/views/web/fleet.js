@@ -118,7 +118,7 @@ function Pages({ data }) {
   const first = (data.page - 1) * data.per_page + 1;
   return html`<nav class="pages" aria-label="Pages of the list">
     ${data.page > 1 ? html`<a rel="prev" href=${to(data.page - 1)}>← Previous</a>` : html`<span class="off">← Previous</span>`}
-    <span>${number(first)}–${number(Math.min(data.total, first + data.per_page - 1))} of ${plural(data.total, "component")}</span>
+    <span>${number(first)} to ${number(Math.min(data.total, first + data.per_page - 1))} of ${plural(data.total, "component")}</span>
     ${data.page < data.pages ? html`<a rel="next" href=${to(data.page + 1)}>Next →</a>` : html`<span class="off">Next →</span>`}
   </nav>`;
 }

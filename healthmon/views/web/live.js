@@ -18,6 +18,7 @@ const watchers = new Set();
 const listeners = new Set();
 let last = "";
 let stop = null;
+let broken = false; // whether a connection ended, or none came about, since the last one that lived
 
 /** The server's time now, as well as it is known. */
 export const nowMs = () => Date.now() + state.aheadMs;
@@ -125,6 +126,7 @@ export async function keepConnected() {
       clearInterval(watch);
       stop.abort();
     }
+    broken = true;
     change({ phase: state.health ? "reconnecting" : "connecting" });
     const waitMs = AGAIN_MS[Math.min(failed, AGAIN_MS.length - 1)];
     await new Promise((resolve) => setTimeout(resolve, waitMs * (0.75 + Math.random() / 2)));
@@ -140,7 +142,6 @@ export function connectAgain() {
 }
 
 async function follow(signal, connected) {
-  const before = state.phase;
   await readHealth(signal);
   last ||= state.health.last_event ?? "";
   for await (const event of events(EVENTS, last, signal)) {
@@ -148,7 +149,8 @@ async function follow(signal, connected) {
     if (event.id) last = event.id;
     if (state.phase !== "live") {
       change({ phase: "live" });
-      if (before === "reconnecting") tell(null);
+      if (broken) tell(null);
+      broken = false;
     }
     hear(event, signal);
   }

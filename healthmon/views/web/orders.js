@@ -1,5 +1,5 @@
 // Ordering something of a component or the cluster: what it does is said, a reason asked, the result told.
-import { html, useEffect, useRef, useState } from "./html.js";
+import { html, useLayoutEffect, useRef, useState } from "./html.js";
 import { Failure, order } from "./server.js";
 import { askToken } from "./token.js";
 
@@ -108,10 +108,10 @@ export function Orders({ health }) {
     setBusy(false);
     setAsked(what);
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (asked && !dialog.current.open) dialog.current.showModal();
   }, [asked]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (asked) dialog.current.querySelector("[data-first]")?.focus();
   }, [asked, said]);
   const closed = () => {

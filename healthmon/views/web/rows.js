@@ -1,5 +1,5 @@
 // Components as rows: shape and word, id, role, time in the state, last heartbeat, reason, what happens next.
-import { html, useEffect } from "./html.js";
+import { html, useEffect, useRef } from "./html.js";
 import { nowMs } from "./live.js";
 import { openOrders, usualOrder } from "./orders.js";
 import { State } from "./shapes.js";
@@ -12,6 +12,7 @@ export function Rows({ rows, group, asOf, operate }) {
     showRows(rows);
     return () => showRows([]);
   }, [rows]);
+  useKeptFocus(rows);
   if (!rows.length) return "";
   if (!group) return html`<ul class="rows">${rows.map((row) => html`<${Row} key=${row.id} row=${row} asOf=${asOf} operate=${operate} />`)}</ul>`;
   const groups = new Map();
@@ -23,6 +24,25 @@ export function Rows({ rows, group, asOf, operate }) {
     ([name, members]) => html`<h3 class="group">${name} <span>${members.length}</span></h3>
       <ul class="rows">${members.map((row) => html`<${Row} key=${row.id} row=${row} asOf=${asOf} operate=${operate} />`)}</ul>`,
   );
+}
+
+/** When the row that has the focus goes, the one in its place has it: who works by keyboard is not thrown out. */
+function useKeptFocus(rows) {
+  const last = useRef({ id: "", at: 0 });
+  useEffect(() => {
+    const focused = (event) => {
+      const id = event.target.closest?.("[data-row]")?.dataset.row ?? "";
+      if (id) last.current = { id, at: rows.findIndex((row) => row.id === id) };
+      else if (event.target.closest?.("main, header")) last.current = { id: "", at: 0 };
+    };
+    addEventListener("focusin", focused);
+    const { id, at } = last.current;
+    if (id && document.activeElement === document.body && !rows.some((row) => row.id === id)) {
+      const place = [...document.querySelectorAll("[data-row] a")];
+      (place[Math.min(Math.max(at, 0), place.length - 1)] ?? document.querySelector("main h1"))?.focus();
+    }
+    return () => removeEventListener("focusin", focused);
+  }, [rows]);
 }
 
 function Row({ row, asOf, operate }) {
