@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.cluster import ROOT, Cluster
 from tests.history import Fields
-from tests.overhearing import overhearing
+from tests.overhearing import Overhearing, overhearing
 from tests.waiting import eventually
 
 FOR_EVER = ("sleep", "1000")
@@ -34,6 +34,7 @@ class Agents:
     cl: Cluster
     nursery: subprocess.Popen[str]
     url: str
+    heard: Overhearing
     pids: dict[str, int] = field(default_factory=dict)
 
     # -- processes -------------------------------------------------------------------------------------------------
@@ -141,10 +142,11 @@ class Agents:
             self.cl.executed += [{**line, "id": path.stem} for line in lines]
 
     async def end(self) -> None:
-        """Kill every agent, and with it its program; returns when nothing is said any more."""
+        """Kill every agent, and with it its program; returns when all that was said is known to the cluster."""
         self.nursery.kill()
         self.nursery.wait()
         await self.cl.passes(50)
+        await self.heard.settle()
         self.note_executions()
 
 
@@ -173,7 +175,7 @@ def _nursery(folder: Path, verbs: Path | None) -> Iterator[subprocess.Popen[str]
 async def agents(cl: Cluster, *, through: str = "", verbs: Path | None = None) -> AsyncIterator[Agents]:
     """Agents for components of this cluster, which they reach by `through`; none outlives the block."""
     with _nursery(cl.folder, verbs) as nursery:
-        made = Agents(cl, nursery, through or cl.url)
-        async with overhearing(cl):
+        async with overhearing(cl) as heard:
+            made = Agents(cl, nursery, through or cl.url, heard)
             yield made
             await made.end()

@@ -69,13 +69,13 @@ class Overhearing:
 
 
 @asynccontextmanager
-async def overhearing(cl: Cluster) -> AsyncIterator[None]:
+async def overhearing(cl: Cluster) -> AsyncIterator[Overhearing]:
     """Whatever is said within the block is known to the cluster afterwards."""
     heard = Overhearing(cl)
     async with anyio.create_task_group() as group:
         ready = anyio.Event()
         group.start_soon(heard.listen, ready)
         await ready.wait()
-        yield
+        yield heard
         await heard.settle()
         group.cancel_scope.cancel()

@@ -66,6 +66,7 @@ def test_a_campaign_of_no_faults_is_refused(capsys: pytest.CaptureFixture[str]) 
     assert "at least one fault" in capsys.readouterr().err
 
 
+@pytest.mark.timing
 @pytest.mark.story
 def test_a_short_campaign_heals_without_a_person_and_without_a_false_death() -> None:
     findings = anyio.run(run_campaign, Campaign(faults=20, company=15))

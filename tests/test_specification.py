@@ -66,6 +66,7 @@ async def test_health_degradation() -> None:
     await monitor.stop()
 
 
+@pytest.mark.timing
 @pytest.mark.asyncio
 async def test_health_degradation_at_fifty_times_the_speed() -> None:
     """The same stages at 0.1, 0.2 and 0.4 s, each committed within 25 ms of its deadline by the Redis clock."""

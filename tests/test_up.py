@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 import pytest
 
@@ -39,7 +40,7 @@ class Up:
             each.mkdir(exist_ok=True)
         own = {"XDG_RUNTIME_DIR": str(self.runtime), "TMPDIR": str(self.temporary), **environment}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "healthmon", "up", *arguments],
+            [sys.executable, "-m", "healthmon", "up", "--http-port", "0", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -198,7 +199,9 @@ async def test_a_leader_that_is_killed_is_replaced_and_there_are_three_again(up:
 async def test_kill_9_of_the_parent_leaves_nothing_even_of_a_stopped_child(up: Callable[..., Up]) -> None:
     demo = up("--demo")
     await demo.says(r"kill -9 \d+")
-    await eventually(lambda: len(demo.meet_family()) == 3 + 2 + 12)  # the guardian and the server are two
+    await eventually(
+        lambda: len(demo.meet_family()) == 3 + 1 + 2 + 12
+    )  # the page is one, the guardian and the server are two
     if sys.platform == "linux":
         stopped = next(one for one in demo.family if "mon-1" in one.cmdline())
         stopped.suspend()
@@ -235,6 +238,32 @@ async def test_data_is_kept_and_its_folder_belongs_to_one(up: Callable[..., Up],
     await second.says(r"kill -9 \d+")
     async with open_raw(second.url, name="test") as client:
         assert await call(client, "HGET", KEYS.component("j_prime"), "total_heartbeats") == b"1"
+
+
+async def test_the_page_is_served_by_a_process_of_its_own_that_comes_back(up: Callable[..., Up]) -> None:
+    it = up("--replicas", "1")
+    address = (await it.says(r"Open (http://127\.0\.0\.1:\d+)/ in a browser"))[1]
+    await it.says(r"kill -9 \d+")
+    async with httpx.AsyncClient(base_url=address, timeout=30) as client:
+        assert (await client.get("/beat/first")).status_code == 200
+        await it.says("first +registered by its first heartbeat")
+        (page,) = [one for one in it.meet_family() if "healthmon.up.page" in one.cmdline()]
+        page.kill()
+        await it.says(r"page +\(pid \d+\) was ended by SIGKILL")
+    async with httpx.AsyncClient(base_url=address, timeout=30) as client:
+        assert (await client.get("/beat/second")).status_code == 200, "who calls meanwhile waits, and is served"
+    it.meet_family()
+    it.signal(signal.SIGINT)
+    await it.ends(0)
+    await it.leaves_nothing()
+
+
+async def test_a_port_for_the_page_that_was_asked_for_and_is_taken_is_refused(up: Callable[..., Up]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        it = up("--http-port", str(port))
+        await it.ends(2)
+    assert it.text.startswith(f"healthmon: port {port} of 127.0.0.1 can't be served (Address already in use): end what")
 
 
 async def test_a_busy_port_is_refused_in_one_sentence(up: Callable[..., Up]) -> None:

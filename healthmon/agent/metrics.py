@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol, SupportsFloat
 import psutil
 
 from healthmon import clock
-from healthmon.core.heartbeat import CUSTOM, METRICS_MAX, STANDARD_METRICS
+from healthmon.core.heartbeat import METRICS_MAX, metric_name
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -174,7 +174,7 @@ class GivenMetrics:
         for key, value in (given or {}).items():
             if value is None:
                 continue
-            name = wire_name(str(key))
+            name = metric_name(str(key))
             number = _number(value)
             if number is None:
                 self._leave_out(name, "has no finite number as its value")
@@ -190,12 +190,6 @@ class GivenMetrics:
         if name not in self._told and len(self._told) < TOLD_MAX:
             self._told.add(name)
             logger.warning("metric %.80r %s: it is left out", name, reason)
-
-
-def wire_name(name: str) -> str:
-    """The name that a metric has in a heartbeat; characters that UTF-8 cannot hold become `?`."""
-    plain = name.encode("utf-8", "replace").decode()
-    return plain if plain in STANDARD_METRICS or plain.startswith(CUSTOM) else f"{CUSTOM}{plain}"
 
 
 def _number(value: object) -> float | None:

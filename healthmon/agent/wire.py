@@ -7,20 +7,14 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401  # as said
 from typing import TYPE_CHECKING, Final
 
-from healthmon import clock
-from healthmon.core.heartbeat import PAYLOAD_MAX
 from healthmon.errors import HealthmonError, StoreUnavailable
 from healthmon.store.client import open_sync, store_errors
-from healthmon.store.codec import BATCH_MAX, pack_batch, pack_heartbeat
-from healthmon.store.keys import Keys, meta_key, shard_of
+from healthmon.store.heartbeats import Inlets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 TIMEOUT_S: Final = 2.0
-HEARTBEATS_MAX: Final = 1_000_000
-# How old the knowledge of shards and of the stream's length may be: the founder may come after the first heartbeat.
-META_S: Final = 60.0
 
 
 class Wire:
@@ -31,10 +25,7 @@ class Wire:
 
     def __init__(self, url: str, prefix: str, *, name: str = "heartbeats", timeout_s: float = TIMEOUT_S) -> None:
         self._connection = open_sync(url, name=name, timeout_s=timeout_s)
-        self._prefix = prefix
-        self._streams = [Keys(prefix).heartbeats]
-        self._heartbeats_max = HEARTBEATS_MAX
-        self._learnt_s = float("-inf")
+        self._inlets = Inlets(prefix)
 
     def append(self, beats: Sequence[Mapping[str, object]]) -> list[str]:
         """Append the heartbeats, each the names and values of the contract with its `id`; returns the entries' ids.
@@ -47,13 +38,9 @@ class Wire:
         """
         try:
             with store_errors():
-                if clock.monotonic_s() - self._learnt_s > META_S:
+                if self._inlets.outdated:
                     self._learn()
-                commands = [
-                    ("XADD", stream, "MAXLEN", "~", self._heartbeats_max, "*", *fields)
-                    for stream, here in self._by_stream(beats)
-                    for fields in _entries(here)
-                ]
+                commands = [command for _, command in self._inlets.commands(beats)]
                 self._connection.send_packed_command(self._connection.pack_commands(commands))
                 return [self._read_id() for _ in commands]
         except BaseException:
@@ -62,52 +49,20 @@ class Wire:
 
     def close(self) -> None:
         """Close the connection. In a forked child this closes the child's copy and leaves the parent's alone."""
-        self._learnt_s = float("-inf")
+        self._inlets.forget()
         self._connection.disconnect()
 
     def _learn(self) -> None:
         """Ask how many shards there are and how long a stream may get. A user who may only XADD gets the defaults."""
-        self._connection.send_command("HMGET", meta_key(self._prefix), "shards", "heartbeats_max")
+        self._connection.send_command(*self._inlets.question)
         try:
             with store_errors():
-                shards, most = (_count(value) for value in self._connection.read_response())
+                self._inlets.learn(self._connection.read_response())
         except StoreUnavailable:
             raise
         except HealthmonError:
-            shards = most = None
-        self._streams = [Keys(self._prefix, shard).heartbeats for shard in range(shards or 1)]
-        self._heartbeats_max = most or HEARTBEATS_MAX
-        self._learnt_s = clock.monotonic_s()
-
-    def _by_stream(self, beats: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, list[Mapping[str, object]]]]:
-        shards = len(self._streams)
-        sorted_out: dict[int, list[Mapping[str, object]]] = {}
-        for beat in beats:
-            sorted_out.setdefault(shard_of(str(beat["id"]), shards), []).append(beat)
-        for shard, here in sorted_out.items():
-            yield self._streams[shard], here
+            self._inlets.learn(None)
 
     def _read_id(self) -> str:
         entry_id: bytes = self._connection.read_response()
         return entry_id.decode()
-
-
-def _entries(beats: Sequence[Mapping[str, object]]) -> Iterator[tuple[str | bytes, ...]]:
-    """The fields of the entries that carry these heartbeats: as few as the limits of an entry allow."""
-    if len(beats) == 1:
-        said = dict(beats[0])
-        yield "id", str(said.pop("id")), "p", pack_heartbeat(said)
-        return
-    if len(beats) <= BATCH_MAX:
-        packed = pack_batch(beats)
-        if len(packed) < PAYLOAD_MAX:
-            yield "b", packed
-            return
-    half = len(beats) // 2
-    yield from _entries(beats[:half])
-    yield from _entries(beats[half:])
-
-
-def _count(value: bytes | None) -> int | None:
-    """A count of at least 1, or nothing: what is stored there was written by others."""
-    return int(value) if value and value.isdigit() and int(value) > 0 else None

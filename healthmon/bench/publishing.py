@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any, Final
 
 from healthmon import clock
-from healthmon.agent.wire import HEARTBEATS_MAX, Wire
+from healthmon.agent.wire import Wire
 from healthmon.bench.figures import Row, Side, Target, take_turns
 from healthmon.bench.ground import Ground, beat_of, packed_heartbeat
 from healthmon.bench.raw import Raw
 from healthmon.store.codec import pack_heartbeat
+from healthmon.store.founding import HEARTBEATS_MAX
 from healthmon.store.keys import Keys
 from healthmon.store.plain import open_plain
 

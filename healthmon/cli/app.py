@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Run": {
         "up": "a Redis, replicas and, with --demo, components in one go",
         "monitor": "one replica of the monitor",
+        "gateway": "heartbeats and states over HTTP",
         "run": "any program as a component that is restarted when it dies",
         "beat": "send a heartbeat, once or every few seconds",
     },
@@ -52,6 +53,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Set up": {
         "doctor": "check everything: fact and fix",
         "config": "the settings in force and where they come from",
+        "token": "a token for HTTP, and the lines by which a server knows it",
         "acl": "the Redis users with the least rights",
         "bench": "what healthmon costs here, each figure beside its floor",
         "keys": "every Redis key, and one redis-cli line for each question",

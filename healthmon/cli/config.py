@@ -8,7 +8,7 @@ import typer
 
 from healthmon.cli.options import Form, Output
 from healthmon.cli.output import is_for_people, say, say_all, tell, terminal
-from healthmon.settings import SettingRow, describe, load_settings
+from healthmon.settings import SettingRow, describe, load_serving_settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def config(
     settings = load_settings()
     for warning in settings.warnings:
         tell(warning)
-    rows = describe(settings)
+    rows = describe(settings) + describe(load_serving_settings())
     if defaults:
         say(_toml(rows))
     elif is_for_people(output):

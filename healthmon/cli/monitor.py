@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from healthmon.cli.options import Prefix, RedisUrl
 from healthmon.cli.output import tell
+from healthmon.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from healthmon.run.replica import Beside
 
 
 def monitor(
     *,
     replica_id: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of this replica, like no other's.", show_default=False)
+    ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Also serve HTTP there, as `healthmon gateway` does.", show_default=False
+        ),
     ] = None,
     log_level: Annotated[
         str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.", show_default="info")
@@ -43,4 +54,18 @@ def monitor(
     for warning in settings.warnings:
         tell(warning)
     set_up(settings.log_level, settings.log_format)
-    run_monitor(settings)
+    run_monitor(settings, None if http is None else _serving(http, config))
+
+
+def _serving(http: str, config: str | None) -> Beside:
+    """What serves HTTP beside the replica. Raises ConfigurationError before anything runs."""
+    from healthmon.run.place import open_place
+    from healthmon.run.serving import serve_place
+    from healthmon.settings import load_serving_settings
+
+    host, colon, port = http.rpartition(":")
+    if not colon or not port.isdecimal():
+        raise ConfigurationError(f"--http is {http!r}: give HOST:PORT, such as 127.0.0.1:8787")
+    serving = load_serving_settings(http_host=host.strip("[]") or "127.0.0.1", http_port=int(port), config=config)
+    place = open_place(serving)
+    return partial(serve_place, place)

@@ -20,6 +20,12 @@ def up(
             min=0, max=65535, metavar="PORT", help="Port of the Redis; a free one unless given.", show_default=False
         ),
     ] = 0,
+    http_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, metavar="PORT", help="Port of the page.", show_default="the first free one from 8787"
+        ),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the data in this directory.", show_default=False)
     ] = None,
@@ -29,5 +35,7 @@ def up(
     """Start a Redis, replicas and, with --demo, components: one line a happening, and Ctrl-C ends all of it."""
     from healthmon.up import run_up
 
-    code = run_up(demo=demo, replicas=replicas, port=port, data=data, verbose=verbose, prefix=prefix)
+    code = run_up(
+        demo=demo, replicas=replicas, port=port, http_port=http_port, data=data, verbose=verbose, prefix=prefix
+    )
     raise typer.Exit(code)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from ipaddress import ip_address
 from typing import Final
 
 from healthmon.core.refusal import Refusal
@@ -107,6 +108,16 @@ class Access:
             if hmac.compare_digest(known.hash, given):
                 found = known.grant
         return found
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host's name or address is this machine's loopback and nothing else."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def token_for_all(token: str) -> Token:

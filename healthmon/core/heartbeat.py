@@ -124,6 +124,12 @@ def read_heartbeat(said: Mapping[str, object]) -> Heartbeat:
     return beat
 
 
+def metric_name(name: str) -> str:
+    """The name that a metric has in a heartbeat; characters that UTF-8 cannot hold become `?`."""
+    plain = name.encode("utf-8", "replace").decode()
+    return plain if plain in _STANDARD or plain.startswith(CUSTOM) else f"{CUSTOM}{plain}"
+
+
 def shown(text: str, most: int = TEXT_MAX) -> str:
     """One line of at most so many characters; what can't be shown is replaced, so that no terminal or page is upset."""
     line = text[:most]

@@ -9,6 +9,8 @@ from typing import Final
 # for what its clock and Redis's may differ by while a write is under way.
 WRITES_UNTIL: Final = 2 / 3
 RENEW_EVERY: Final = 1 / 3
+# The role of a process that holds the table and never leads: it stands in no queue for the lease.
+GATEWAY: Final = "gateway"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,18 +11,19 @@ from itertools import starmap
 
 from healthmon import __version__, clock
 from healthmon.core.alert import rfc3339
+from healthmon.core.lease import GATEWAY
 from healthmon.store.calls import Client, call
 from healthmon.store.keys import GONE_KEPT_MS, MONITOR_TTL_S, Keys
 from healthmon.store.reading import call_many
 
 logger = logging.getLogger("healthmon.monitor")
 LIVE_MS = 5000
-_TOLD = ("incarnation", "digest", "handlers")
+_TOLD = ("incarnation", "digest", "role", "handlers")
 
 
 @dataclass
 class Announcer:
-    """Writes this replica's hash and reads who else is there."""
+    """Writes this replica's hash and reads who else is there. `live` are those that lead or may come to lead."""
 
     keys: Keys
     client: Client
@@ -98,10 +99,12 @@ class Announcer:
             self._met = {other: (one or b"").decode() for other, (one, *_) in zip(others, told, strict=True)}
             if self._met == known:
                 break
-        for other, (_, digest, _) in zip(others, told, strict=True):
-            self._compare(other, (digest or b"").decode())
+        observing = {other for other, (_, _, role, _) in zip(others, told, strict=True) if role == GATEWAY.encode()}
+        for other, (_, digest, *_) in zip(others, told, strict=True):
+            if other not in observing:
+                self._compare(other, (digest or b"").decode())
         pairs = zip([self.replica, *others], counts[1::2], strict=True)
-        self.live = frozenset(one for one, count in pairs if count)
+        self.live = frozenset(one for one, count in pairs if count and one not in observing)
         offers = {other: _names(handlers) for other, (*_, handlers) in zip(others, told, strict=True)}
         living = [other for other in sorted(offers, reverse=True) if other in self.live]
         self.handlers = {one: other for other in living for one in offers[other]}

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import anyio.to_thread
@@ -89,6 +89,7 @@ class Parts:
 class Replica:
     """One replica of the monitor. `run` ends only when cancelled, and then signs off."""
 
+    stands_by_as: ClassVar[str] = "follower"
     settings: Settings
     parts: Parts
     leadership: Leadership | None = None
@@ -365,12 +366,11 @@ class Replica:
         self._vigil.watch(conditions, now_s)
 
     async def _announce_once(self, announcer: Announcer) -> None:
-        parts = self.parts
-        leadership = self.leadership
+        parts, leadership = self.parts, self.leadership
         now_ms = round(parts.time.now_ms())
         behind_ms = max(0, now_ms - parts.table.seen_ms)
         said = {
-            "role": "leader" if leadership is not None else "follower",
+            "role": "leader" if leadership is not None else self.stands_by_as,
             "epoch": str(leadership.lease.epoch if leadership else parts.repair.epoch_floor),
             "lag_ms": str(behind_ms),
             "components": str(len(parts.table.components)),

@@ -6,6 +6,8 @@ import gc
 import logging
 import secrets
 import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import anyio
 import anyio.from_thread
@@ -21,6 +23,7 @@ from healthmon.monitor.busy_fields import BusyFields
 from healthmon.monitor.campaign import Campaign
 from healthmon.monitor.healing import Healing
 from healthmon.monitor.ledger import Ledger
+from healthmon.monitor.observer import Observer
 from healthmon.monitor.orders import Orders
 from healthmon.monitor.reading import Reading
 from healthmon.monitor.redis_clock import RedisClock
@@ -44,6 +47,7 @@ from healthmon.store.ownership import OwnerVerifier
 from healthmon.store.scripts import Scripts
 from healthmon.store.streams import Tail
 
+Beside = Callable[[Replica], Coroutine[Any, Any, None]]
 logger = logging.getLogger("healthmon")
 # Objects made until the youngest are looked at, and how often before those that survived are. One reply is thousands.
 COLLECTED_AFTER = (50_000, 20, 100)
@@ -88,20 +92,23 @@ def make_replica(
     *,
     handlers: dict[str, Handler] | None = None,
     callables: dict[str, Function] | None = None,
+    observes: bool = False,
 ) -> Replica:
     """One replica of the monitor, not connected yet. `scripts`: other texts for the verbs, for tests of the fence.
 
     `handlers` and `callables`: the restart handlers and probes that this process offers, by component id (a handler
-    also for `*`, all). They may change while the replica runs.
+    also for `*`, all). They may change while the replica runs. `observes`: it never leads, and offers nothing.
     """
     verbs = scripts or Scripts()
-    replica = _make_rounds(settings, verbs)
+    if observes:
+        return Observer(settings, _make_rounds(settings, verbs))
+    replica = Replica(settings, _make_rounds(settings, verbs))
     offered = {} if handlers is None else handlers
     put_beside(replica, verbs, replica.parts.plain, offered, {} if callables is None else callables)
     return replica
 
 
-def _make_rounds(settings: Settings, verbs: Scripts) -> Replica:
+def _make_rounds(settings: Settings, verbs: Scripts) -> Parts:
     name, url = settings.replica_id, settings.redis_url
     keys, incarnation = Keys(settings.prefix, 0), secrets.token_hex(4)
     ttl_s = settings.lease_ttl
@@ -126,7 +133,7 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Replica:
         settings, keys=keys, incarnation=incarnation, leases=leases, client=renewer, repair=repair, time=clock
     )
     digest = settings.rules_digest(repr(sorted(DEFAULT_ROWS.items())))
-    parts = Parts(
+    return Parts(
         keys=keys,
         table=table,
         tail=tail,
@@ -147,7 +154,6 @@ def _make_rounds(settings: Settings, verbs: Scripts) -> Replica:
         plain=plain,
         clients=(pen, renewer, plain, checker),
     )
-    return Replica(settings, parts)
 
 
 def _make_campaign(
@@ -175,9 +181,12 @@ def _make_campaign(
     return campaign
 
 
-def run_monitor(settings: Settings) -> None:
-    """Run one replica in this process until SIGINT or SIGTERM. Raises what keeps it from starting, as one error."""
-    anyio.run(_until_signal, settings)
+def run_monitor(settings: Settings, beside: Beside | None = None, *, observes: bool = False) -> None:
+    """Run one replica in this process until SIGINT or SIGTERM. Raises what keeps it from starting, as one error.
+
+    `beside`: what else runs in the same task group, given the replica. `observes`: it never leads.
+    """
+    anyio.run(_until_signal, settings, beside, observes)
 
 
 async def _keep_collections_short(replica: Replica) -> None:
@@ -196,12 +205,14 @@ async def _keep_collections_short(replica: Replica) -> None:
         await anyio.sleep(LOOK_FOR_GROWTH_S)
 
 
-async def _until_signal(settings: Settings) -> None:
-    replica = make_replica(settings)
+async def _until_signal(settings: Settings, beside: Beside | None, observes: bool) -> None:  # for `run`
+    replica = make_replica(settings, observes=observes)
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(replica.run)
             group.start_soon(_keep_collections_short, replica)
+            if beside is not None:
+                group.start_soon(beside, replica)
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 async for received in signals:
                     logger.info("stopping on %s", signal.Signals(received).name)

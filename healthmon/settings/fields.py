@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from healthmon.settings.bounds import number as _number
+from healthmon.settings.bounds import seconds as _seconds
+from healthmon.settings.bounds import switch as _switch
 from healthmon.settings.forms import SERVED, check_id, check_prefix, check_url, lowered, own_replica_id, shown
 
 if TYPE_CHECKING:
@@ -26,8 +29,6 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_PREFIX: Final = "HEALTH_"
 Origin = Literal["default", "environment", "file", "argument"]
-Bound = tuple[float, str]
-_N = TypeVar("_N", int, float)
 
 RedisUrl = Annotated[str, AfterValidator(check_url)]
 KeyPrefix = Annotated[str, AfterValidator(check_prefix)]
@@ -48,20 +49,6 @@ _MANY: Final = (1000, "it would in effect never happen")
 _NO_LIMIT: Final = (100_000, "it would be no limit")
 _WRITES: Final = (0.01, "Redis would do little else than these writes")
 _REFOLD: Final = (300.0, "a cold start reads again all that came since the last write")
-
-
-def _number(default: _N, says: str, least: Bound, most: Bound, *, unit: str = "", decides: bool = True) -> _N:
-    """A bounded field. `decides`: were it another on the next leader, a failover would change the rules."""
-    notes: dict[str, Any] = {"unit": unit, "least": least, "most": most, "decides": decides}
-    return Field(default, description=says, ge=least[0], le=most[0], allow_inf_nan=False, json_schema_extra=notes)
-
-
-def _seconds(default: float, says: str, least: Bound, most: Bound, *, decides: bool = True) -> float:
-    return _number(default, f"Seconds {says}", least, most, unit=" s", decides=decides)
-
-
-def _switch(says: str) -> bool:
-    return Field(default=True, description=f"On or off: {says}", json_schema_extra={"decides": True})
 
 
 def notes_of(kind: type[SharedSettings], name: str) -> Mapping[str, Any]:

@@ -25,13 +25,12 @@ from healthmon.settings.fields import (
     notes_of,
 )
 from healthmon.settings.forms import masked_url, shown
+from healthmon.settings.serving import ServingSettings
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-# The gateway reads these where it is set up; here they are only known, so that they are not called mistakes.
-_GATEWAY: Final = ("http_host", "http_port", "heartbeat_dirs", "token", "tokens_file")
-_KNOWN: Final = frozenset({*Settings.model_fields, *ClientSettings.model_fields, *_GATEWAY})
+_KNOWN: Final = frozenset({*Settings.model_fields, *ClientSettings.model_fields, *ServingSettings.model_fields})
 _EDITS_MAX: Final = 2
 _S = TypeVar("_S", bound=SharedSettings)
 
@@ -80,11 +79,21 @@ def load_client_settings(**given: object) -> ClientSettings:
     return _load(ClientSettings, given)
 
 
-def describe(settings: Settings) -> list[SettingRow]:
-    """Every setting with its value, default, origin and description, in the order in which they are declared."""
-    rows = []
-    for name, about in Settings.model_fields.items():
-        default = notes_of(Settings, name).get("default") or _plain(about.default)
+def load_serving_settings(**given: object) -> ServingSettings:
+    """What is served over HTTP, from the same sources by the same rules. Raises ConfigurationError."""
+    return _load(ServingSettings, given)
+
+
+def describe(settings: Settings | ServingSettings) -> list[SettingRow]:
+    """Every setting with its value, default, origin and description, in the order in which they are declared.
+
+    What all kinds of settings share is described with the monitor's.
+    """
+    rows, kind = [], type(settings)
+    for name, about in kind.model_fields.items():
+        if kind is ServingSettings and name in SharedSettings.model_fields:
+            continue
+        default = notes_of(kind, name).get("default") or _plain(about.default)
         value = getattr(settings, name)
         value = masked_url(value) if name == "redis_url" else _plain(value)
         rows.append(
@@ -100,6 +109,8 @@ def describe(settings: Settings) -> list[SettingRow]:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
     return value if isinstance(value, str) else shown(value)
 
 

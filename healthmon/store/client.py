@@ -124,7 +124,7 @@ def open_client(url: str, *, name: str, timeout_s: float = 5.0, dedicated: bool 
     return Redis.from_pool(BlockingConnectionPool.from_url(url, max_connections=POOL_MAX, timeout=timeout_s, **options))
 
 
-def open_direct(url: str, *, name: str, timeout_s: float = 5.0) -> Redis:
+def open_direct(url: str, *, name: str, timeout_s: float = 5.0) -> DirectClient:
     """A dedicated client as `open_client` makes it, for plain commands only: replies come raw, and at half the cost.
 
     Over a unix socket or TLS it is redis-py's connection as it comes. Raises ConfigurationError for a URL that cannot
@@ -132,7 +132,8 @@ def open_direct(url: str, *, name: str, timeout_s: float = 5.0) -> Redis:
     """
     options = _connection_options(url, name, timeout_s) | {"retry": AsyncRetry(NoBackoff(), 0)}
     options["connection_class"] = DirectConnection  # redis-py prefers the class that the URL asks for
-    return DirectClient.from_url(url, single_connection_client=True, max_connections=1, **options)
+    client = DirectClient.from_url(url, single_connection_client=True, max_connections=1, **options)
+    return cast("DirectClient", client)  # which redis-py types as what it derives from
 
 
 def open_sync(url: str, *, name: str, timeout_s: float) -> redis.Connection:

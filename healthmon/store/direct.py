@@ -6,9 +6,11 @@ half. The connection, its parser, its errors and its end when it is cancelled ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
+from redis import exceptions
 from redis.asyncio import Connection, Redis
 
 
@@ -36,3 +38,21 @@ class DirectClient(Redis):
                 self.connection = await self.connection_pool.get_connection()
             await self.connection.send_packed_command(hiredis.pack_command(args), check_health=False)
             return await self.connection.read_response()
+
+    async def execute_all(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Several commands in one write, their replies in order. An error reply is raised once all are read."""
+        async with self._single_conn_lock:
+            if self.connection is None:
+                self.connection = await self.connection_pool.get_connection()
+            packed = b"".join([hiredis.pack_command(command) for command in commands])
+            await self.connection.send_packed_command(packed, check_health=False)
+            replies: list[Any] = []
+            refused: exceptions.ResponseError | None = None
+            for _ in commands:
+                try:
+                    replies.append(await self.connection.read_response())
+                except exceptions.ResponseError as error:
+                    refused = refused or error
+        if refused is not None:
+            raise refused
+        return replies

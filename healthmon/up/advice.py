@@ -23,10 +23,11 @@ _LINE: Final = 79
 _COMMAND: Final = 50
 
 
-def heading(url: str, replicas: int, components: int) -> list[str]:
-    """What runs, in one line."""
+def heading(url: str, replicas: int, components: int, page: str = "") -> list[str]:
+    """What runs, in one line, and where to look at it."""
     counts = [plural(replicas, "replica"), *([plural(components, "component")] if components else [])]
-    return [f"healthmon {__version__} at {url}: {', '.join(counts)}"]
+    lines = [f"healthmon {__version__} at {url}: {', '.join(counts)}"]
+    return [*lines, f"Open {page}/ in a browser."] if page else lines
 
 
 @dataclass(frozen=True)

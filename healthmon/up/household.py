@@ -35,7 +35,8 @@ _LEVELS: Final = ("WARNING", "ERROR", "CRITICAL")
 class Child:
     """One child. `greeting` is known when `greeted` is set: the server's URL belongs to it.
 
-    `heard` takes the lines that it writes, which go to the screen otherwise.
+    `heard` takes the lines that it writes, which go to the screen otherwise. `sockets`: what it has in common with
+    this process, by number.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Child:
     greeted: anyio.Event = field(default_factory=anyio.Event)
     process: Process | None = None
     heard: Callable[[str], None] | None = None
+    sockets: tuple[int, ...] = ()
 
     @property
     def pid(self) -> int:
@@ -133,6 +135,7 @@ class Household:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=child.env,
+            pass_fds=child.sockets,
             start_new_session=True,  # Ctrl-C is for this process, which tells the children in its own way
         )
         async with process, anyio.create_task_group() as group:

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING, Any
 
 from healthmon.demo.lifeline import wake_when_orphaned
 from healthmon.errors import HealthmonError
@@ -19,9 +20,14 @@ from healthmon.settings import load_settings
 from healthmon.store.guardian import end_with_parent
 from healthmon.up.address import take_away
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def main() -> int:
-    """Run the replica until SIGTERM or the parent's end. The exit code is the command line's."""
+    from healthmon.settings import Settings
+
+
+def live(work: Callable[[Settings, dict[str, Any]], None]) -> int:
+    """Do this with the settings and the whole greeting, until SIGTERM or the parent's end. The command's exit code."""
     wake_when_orphaned()
     line = sys.stdin.readline()
     if not line:
@@ -33,7 +39,7 @@ def main() -> int:
         end_with_parent(sys.stdin.fileno())
         settings = load_settings(**given)
         set_up(settings.log_level, settings.log_format)
-        run_monitor(settings)
+        work(settings, greeting)
     except HealthmonError as error:
         print(error, file=sys.stderr)  # noqa: T201  # the parent puts it on the screen
         return error.exit_code
@@ -48,4 +54,4 @@ def _leave(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(live(lambda settings, _: run_monitor(settings)))

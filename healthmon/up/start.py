@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,11 +20,14 @@ from healthmon.store.keys import Keys
 from healthmon.up.address import left_for_commands
 from healthmon.up.advice import Advice, command_name, heading
 from healthmon.up.follower import Follower
+from healthmon.up.front import NAME as PAGE
+from healthmon.up.front import choose_place
 from healthmon.up.household import Child, Household
 from healthmon.up.screen import Screen
 from healthmon.up.stage import Stage
 
 if TYPE_CHECKING:
+    from healthmon.run.place import Place
     from healthmon.settings import Settings
 
 LEADER_S: Final = 10.0  # it takes one or two
@@ -35,11 +39,15 @@ _CHECKPOINT_S: Final = 1.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to run. `own`: the user's settings; `settings`: what differs from them; `rules`: what follows."""
+    """What is to run. `own`: the user's settings; `settings`: what differs from them; `rules`: what follows.
+
+    `page`: where HTTP is served, None for nowhere.
+    """
 
     demo: bool
     replicas: int
     port: int
+    page: Place | None
     data: str | None
     own: Settings
     settings: dict[str, object]
@@ -51,13 +59,15 @@ def run_up(
     demo: bool = False,
     replicas: int = 3,
     port: int = 0,
+    http_port: int | None = None,
     data: str | os.PathLike[str] | None = None,
     verbose: bool = False,
     **settings: object,
 ) -> int:
     """Run a server, replicas and, with `demo`, a dozen components until SIGINT, SIGTERM or SIGHUP; then 0.
 
-    `port`: of the server on 127.0.0.1, 0 takes a free one. `data`: a directory that keeps the data, else nothing is
+    `port`: of the server on 127.0.0.1, 0 takes a free one. `http_port`: of the page, else the first free one from 8787
+    on. `data`: a directory that keeps the data, else nothing is
     kept. `verbose`: the replicas' log lines of level info, too, go to the screen. `settings`: as for `load_settings`;
     what the user set wins over the demo's thresholds of seconds.
 
@@ -65,9 +75,11 @@ def run_up(
     folder. Raises ConfigurationError (settings, a busy port, a directory that another one uses) and StoreUnavailable
     (the server does not start, or has ended).
     """
-    plan = _plan(demo=demo, replicas=replicas, port=port, data=data, verbose=verbose, settings=settings)
+    ports = (port, http_port)
+    plan = _plan(demo=demo, replicas=replicas, ports=ports, data=data, verbose=verbose, settings=settings)
     try:
-        anyio.run(_run, plan)
+        with plan.page.listening if plan.page is not None else nullcontext():
+            anyio.run(_run, plan)
     except* (HealthmonError, BrokenPipeError) as failed:
         error: BaseException = failed
         while isinstance(error, BaseExceptionGroup):
@@ -80,7 +92,7 @@ def _plan(
     *,
     demo: bool,
     replicas: int,
-    port: int,
+    ports: tuple[int, int | None],
     data: str | os.PathLike[str] | None,
     verbose: bool,
     settings: dict[str, object],
@@ -103,7 +115,8 @@ def _plan(
     elif own.origin("redis_url") != "default":
         _remark(f"HEALTH_REDIS_URL ({masked_url(own.redis_url)}) is not used: `up` brings a server of its own")
     rules = load_settings(**given)  # what the replicas would refuse is refused here, once
-    return Plan(demo, replicas, port, os.fspath(data) if data else None, own, given, rules)
+    page = choose_place(ports[1])
+    return Plan(demo, replicas, ports[0], page, os.fspath(data) if data else None, own, given, rules)
 
 
 def _remark(sentence: str) -> None:
@@ -137,7 +150,7 @@ async def _keep(plan: Plan, household: Household, screen: Screen) -> None:
         await follower.begin()
         for name, child in replicas.items():
             given = {**plan.settings, "replica_id": name, "redis_url": server.url}
-            child.greet({"parent": os.getpid(), "settings": given})
+            child.greet({"parent": os.getpid(), "settings": given, "http_socket": _number(plan.page)})
         try:
             await _show(plan, follower, household, screen)
         finally:
@@ -148,7 +161,14 @@ async def _keep(plan: Plan, household: Household, screen: Screen) -> None:
 def _replicas(plan: Plan) -> dict[str, Child]:
     stem = plan.own.replica_id if plan.own.origin("replica_id") != "default" else "mon"
     names = [f"{stem}-{n}" for n in range(1, plan.replicas + 1)]
-    return {name: Child(name, "healthmon.up.replica") for name in names}
+    children = {name: Child(name, "healthmon.up.replica") for name in names}
+    if plan.page is not None:
+        children[PAGE] = Child(PAGE, "healthmon.up.page", sockets=(_number(plan.page),))
+    return children
+
+
+def _number(page: Place | None) -> int:
+    return page.listening.fileno() if page is not None else -1
 
 
 def _refuse_attached(server: EmbeddedServer) -> None:
@@ -165,7 +185,7 @@ async def _show(plan: Plan, follower: Follower, household: Household, screen: Sc
     stage = Stage(follower.client, follower.keys, household, screen, url) if plan.demo else None
     components = stage.children if stage is not None else {}
     with left_for_commands(url, screen) as left:
-        screen.show(heading(url, plan.replicas, len(components)))
+        screen.show(heading(url, plan.replicas, len(components), plan.page.url if plan.page is not None else ""))
         async with anyio.create_task_group() as shown:
             shown.start_soon(follower.follow)
             with anyio.move_on_after(LEADER_S):

@@ -15,6 +15,7 @@ from healthmon.views.api_orders import OrderViews
 from healthmon.views.api_public import PublicViews
 from healthmon.views.desk import Desk
 from healthmon.views.endpoint import Answer, Asked, Endpoint, answered, route
+from healthmon.views.listing import Finder
 from healthmon.views.openapi import openapi
 from healthmon.views.schemas import ANY_OBJECT
 
@@ -23,9 +24,9 @@ def endpoints(desk: Desk) -> Sequence[Endpoint]:
     """Every operation, in the order in which they are documented."""
     fleet, following, roles = desk.fleet, desk.following, Roles(desk.fleet)
     return (
-        *FleetViews(fleet, roles).endpoints(),
+        *FleetViews(fleet, roles, Finder(fleet)).endpoints(),
         *ComponentViews(fleet, desk.reader, desk.sampler).endpoints(),
-        *EventViews(following, desk.log).endpoints(),
+        *EventViews(fleet, following, desk.log).endpoints(),
         *ClusterViews(fleet, desk.cluster, desk.reader, following).endpoints(),
         *OrderViews(fleet, following, desk.client, desk.keys).endpoints(),
         *PublicViews(fleet, roles).endpoints(),

@@ -38,6 +38,7 @@ class ClusterViews:
 
     async def watchers(self, _: Asked) -> Response:
         """The leader, the replicas, the way in, and what an operator should know. Asked of Redis each time."""
+        self.fleet.ask_redis()
         watch, sightings = await self.cluster.watch(), await self.cluster.replicas()
         election, beats = await self.cluster.last_leader(), await self.cluster.heartbeats()
         rejected = await self.reader.refused_totals()

@@ -23,7 +23,7 @@ from healthmon.views import schemas
 from healthmon.views.api_events import stream_id
 from healthmon.views.api_fleet import known_id
 from healthmon.views.bars import bars_of
-from healthmon.views.endpoint import Answer, Asked, Endpoint, Parameter, answered
+from healthmon.views.endpoint import ID_PATTERN, STREAM_ID_PATTERN, Answer, Asked, Endpoint, Parameter, answered
 from healthmon.views.fleet import Fleet
 from healthmon.views.happened import event_json
 from healthmon.views.record import record_json
@@ -88,6 +88,7 @@ class ComponentViews:
     async def timeline(self, asked: Asked) -> Response:
         """What happened to it, the newest first, from its own history."""
         component_id, before = known_id(asked["id"]), stream_id(asked["before"])
+        self.fleet.ask_redis()
         entries = await self.reader.history(component_id, asked["limit"], before=before)
         if not entries and self.fleet.get(component_id) is None:
             raise _no_such(component_id)
@@ -187,12 +188,12 @@ class ComponentViews:
         )
 
 
-WHICH: Final = Parameter("id", "The component's id.", place="path")
+WHICH: Final = Parameter("id", "The component's id.", place="path", pattern=ID_PATTERN)
 OFFSET: Final = Parameter(
     "utc_offset", "Minutes east of UTC for times in `why_lines`.", "whole", otherwise=0, least=-840, most=840
 )
 LIMIT: Final = Parameter("limit", "How many.", "whole", otherwise=50, least=1, most=TIMELINE_MAX)
-BEFORE: Final = Parameter("before", "Only older ones than this stream id.")
+BEFORE: Final = Parameter("before", "Only older ones than this stream id.", pattern=STREAM_ID_PATTERN)
 UNKNOWN: Final = Answer("There is no such component.", schemas.ERROR)
 AWAY: Final = Answer("Redis is away.", schemas.ERROR)
 WARN: Final = Parameter("warn", "The status for a degraded one.", otherwise="429", choices=("200", "429", "503"))

@@ -19,7 +19,8 @@ from healthmon.errors import HealthmonError
 from healthmon.store.event_log import EventLog
 from healthmon.store.reading import StreamEntry
 from healthmon.views import schemas
-from healthmon.views.endpoint import Answer, Asked, Endpoint, Parameter, answered, bad_parameter
+from healthmon.views.endpoint import STREAM_ID_PATTERN, Answer, Asked, Endpoint, Parameter, answered, bad_parameter
+from healthmon.views.fleet import Fleet
 from healthmon.views.following import VIEWERS_MAX, Following, Viewer
 from healthmon.views.happened import event_json
 
@@ -28,7 +29,7 @@ EVENTS_MAX: Final = 500
 LOOKED_MAX: Final = 20_000
 # A viewer that was lost is given so long to take its last message.
 LAST_WORD_S: Final = 10.0
-_STREAM_ID: Final = re.compile(r"[0-9]{1,19}(-[0-9]{1,19})?")
+_STREAM_ID: Final = re.compile(STREAM_ID_PATTERN)
 _TYPES: Final = tuple(sorted({kind.value for kind in EventType}))
 
 
@@ -85,6 +86,7 @@ async def _until_given_up(viewer: Viewer, scope: anyio.CancelScope) -> None:
 class EventViews:
     """The handlers over one live stream and the log behind it."""
 
+    fleet: Fleet
     following: Following
     log: EventLog
 
@@ -97,6 +99,7 @@ class EventViews:
     async def past(self, asked: Asked) -> Response:
         """One page of the log, the newest first."""
         before = stream_id(asked["before"])
+        self.fleet.ask_redis()
         entries = self.log.backwards(f"({before}" if before else "+")
         page = await _page(
             entries, asked["type"].split(",") if asked["type"] else (), asked["component"], asked["limit"]
@@ -105,7 +108,11 @@ class EventViews:
 
     def endpoints(self) -> Sequence[Endpoint]:
         """What these handlers answer."""
-        since = Parameter("since", "A stream id: everything after it comes first. Without one: from now on.")
+        since = Parameter(
+            "since",
+            "A stream id: all after it comes first. Without one: from now on.",
+            pattern=STREAM_ID_PATTERN,
+        )
         resumed = Parameter(
             "Last-Event-ID", "As `since`, and before it; browsers send it by themselves.", place="header"
         )
@@ -135,7 +142,7 @@ class EventViews:
                     Parameter("type", "Only these types, with commas between.", choices=_TYPES, several=True),
                     Parameter("component", "Only of this component."),
                     Parameter("limit", "How many.", "whole", otherwise=100, least=1, most=EVENTS_MAX),
-                    Parameter("before", "Only older ones than this stream id."),
+                    Parameter("before", "Only older ones than this stream id.", pattern=STREAM_ID_PATTERN),
                 ),
                 answers={200: Answer("One page.", schemas.LOG), 503: Answer("Redis is away.", schemas.ERROR)},
                 tag="events",

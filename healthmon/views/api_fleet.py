@@ -17,7 +17,7 @@ from healthmon.errors import Refused
 from healthmon.views import schemas
 from healthmon.views.endpoint import Answer, Asked, Endpoint, Parameter, answered, bad_parameter, encoded
 from healthmon.views.fleet import Fleet
-from healthmon.views.listing import SORTS, Wanted, find
+from healthmon.views.listing import SORTS, Finder, Wanted
 from healthmon.views.picture import counts_of
 from healthmon.views.search import parse_query
 from healthmon.views.slices import in_slices
@@ -69,6 +69,7 @@ class FleetViews:
 
     fleet: Fleet
     roles: Roles
+    finder: Finder
 
     async def glance(self, asked: Asked) -> Response:
         """Whether anything is wrong, who leads, how fresh this is, and what the caller may do."""
@@ -80,7 +81,7 @@ class FleetViews:
     async def components(self, asked: Asked) -> Response:
         """One page of rows, each written out by itself so that others get their turn."""
         fleet, wanted = self.fleet, wanted_of(asked)
-        found = await find(fleet, wanted)
+        found = await self.finder.find(wanted)
         rows = [_compact(fleet.row(one)) async for one in in_slices(found.components, look_every=10)]
         head = {
             "at": rfc3339(fleet.now_ms()) or None,

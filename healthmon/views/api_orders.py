@@ -19,8 +19,9 @@ from healthmon.store.calls import Client
 from healthmon.store.keys import Keys
 from healthmon.store.reading import StreamEntry
 from healthmon.views import schemas
+from healthmon.views.api_component import WHICH
 from healthmon.views.api_fleet import known_id
-from healthmon.views.endpoint import Answer, Asked, Endpoint, Parameter, answered
+from healthmon.views.endpoint import Answer, Asked, Endpoint, answered
 from healthmon.views.fleet import Fleet
 from healthmon.views.following import APPLIED_S, Following
 from healthmon.views.happened import event_json
@@ -150,7 +151,7 @@ class OrderViews:
         return Endpoint(
             *("POST", f"/health/components/{{id}}/{order.name}", order.name, order.about, handler),
             scope=Scope.OPERATE,
-            parameters=(Parameter("id", "The component's id.", place="path"),),
+            parameters=(WHICH,),
             answers={**ANSWERS, 404: Answer("There is no such component.", schemas.ERROR)},
             body=schemas.SILENCE if order.lasts else schemas.ORDER,
             tag="orders",

@@ -11,6 +11,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from healthmon.views import schemas
+from healthmon.views.api_component import WHICH
 from healthmon.views.api_fleet import Roles, known_id
 from healthmon.views.badge import badge, badge_of
 from healthmon.views.endpoint import Answer, Asked, Endpoint, Parameter, answered
@@ -120,7 +121,7 @@ class PublicViews:
             Endpoint(
                 *("GET", "/badge/{id}", "badge", "A picture of a component's state; `.svg` may follow.", self.badge),
                 scope=None,
-                parameters=(Parameter("id", "The component's id.", place="path"),),
+                parameters=(WHICH,),
                 answers={200: Answer("Its state.", media=picture), 404: Answer("It is not known.", media=picture)},
                 tag="public",
             ),

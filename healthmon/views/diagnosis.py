@@ -139,7 +139,7 @@ def judge_clock(host_ms: int, server_ms: int) -> Finding:
 
 def judge_cluster(replicas: Sequence[Replica], leader: str, leaderless_ms: int) -> Iterator[Finding]:
     """Leader, number of replicas, versions, rules."""
-    live = [replica for replica in replicas if replica.here]
+    live = [replica for replica in replicas if replica.watches]
     if leader:
         yield Finding("leader", "ok", f"{leader} leads")
     else:

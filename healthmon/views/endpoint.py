@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from healthmon.core import ids
 from healthmon.core.access import NOTHING, Grant, Scope, demand
 from healthmon.core.refusal import Refusal, refusal
 from healthmon.errors import HealthmonError, NoSuchComponent, NotPermitted, Refused, StoreUnavailable
@@ -22,6 +23,8 @@ from healthmon.errors import HealthmonError, NoSuchComponent, NotPermitted, Refu
 logger = logging.getLogger("healthmon.views")
 Schema = Mapping[str, Any]
 BODY_MAX: Final = 16_384
+ID_PATTERN: Final = f"^{ids.ID_PATTERN.pattern}$"
+STREAM_ID_PATTERN: Final = "^([0-9]{1,19}(-[0-9]{1,19})?)?$"
 _SWITCH: Final = {"1": True, "true": True, "0": False, "false": False, "": True}
 
 
@@ -41,8 +44,8 @@ class Parameter:
     pattern: str = ""
 
     def read(self, text: str | None) -> Any:  # noqa: ANN401  # text, a number or a truth value, by its kind
-        """The value that a request gives. Raises Refusal for a wrong one."""
-        if text is None:
+        """The value that a request gives; an empty one is none. Raises Refusal for a wrong one."""
+        if text is None or (not text and self.kind != "switch"):
             return self.otherwise
         if self.kind == "switch":
             if text.lower() not in _SWITCH:
@@ -59,7 +62,7 @@ class Parameter:
             raise bad_parameter(f"{self.name} has {len(text)} characters: 1024 are the most")
         if self.choices:
             words = text.split(",") if self.several else [text]
-            for wrong in [word for word in words if word not in self.choices and text]:
+            for wrong in [word for word in words if word not in self.choices]:
                 raise bad_parameter(f"{self.name} is {wrong[:64]!r}: give one of {', '.join(self.choices)}")
         return text
 

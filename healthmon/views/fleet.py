@@ -16,6 +16,7 @@ from healthmon.core.component import SILENCE, Component, HealthState
 from healthmon.core.lease import Lease
 from healthmon.core.overlays import is_silenced
 from healthmon.core.table import Table
+from healthmon.errors import StoreUnavailable
 from healthmon.store.codec import hash_fields
 from healthmon.store.keys import Keys
 from healthmon.views.picture import Freshness, counts_of, headline, json_of
@@ -111,6 +112,12 @@ class Fleet:
         behind_ms = now_ms - self.table.seen_ms
         as_of_ms = self.table.seen_ms if behind_ms > BEHIND_MS else about.as_of_ms
         return Freshness(now_ms, as_of_ms, led=about.lease is not None)
+
+    def ask_redis(self) -> None:
+        """Raises StoreUnavailable where Redis is known not to answer: whoever would ask it need not wait for that."""
+        about = self.about()
+        if about.answered_ms and not about.reachable:
+            raise StoreUnavailable(f"{self.freshness().remark()}; what is not in this process can't be shown now")
 
     def leader(self) -> dict[str, Any] | None:
         """Who leads since when."""

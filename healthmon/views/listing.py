@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
+import anyio
+
+from healthmon import clock
 from healthmon.core.component import Component, HealthState
 from healthmon.core.decide import shown_score
 from healthmon.core.marks import settle
@@ -21,6 +24,8 @@ from healthmon.views.states import LOOKS, PROBLEMS
 
 # So many are sorted at once, which takes below 1 ms; sorted runs are then merged as far as the page goes.
 RUN: Final = 1000
+GOOD_S: Final = 0.5
+PAGES_MAX: Final = 64
 _RANKS: Final[Mapping[HealthState, int]] = {look.state: look.order for look in LOOKS.values()}
 Key = tuple[Any, ...]
 
@@ -63,6 +68,48 @@ class Page:
     silenced: int
     counts: Mapping[str, int]
     components: list[Component]
+
+
+@dataclass(slots=True)
+class _Finding:
+    """A page that is being looked for, or was found, after this event."""
+
+    last_event: str
+    began_s: float
+    done: anyio.Event = field(default_factory=anyio.Event)
+    page: Page | None = None
+
+
+class Finder:
+    """Finds pages, each once for all who ask for it at the same time.
+
+    A page that was found is good until the next event, half a second at most: a state never changes without one.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._found: dict[Wanted, _Finding] = {}
+
+    async def find(self, wanted: Wanted) -> Page:
+        """The page as `find` gives it."""
+        known = self._found.get(wanted)
+        if known is not None and self._is_good(known):
+            await known.done.wait()
+            if known.page is not None:
+                return known.page
+        finding = _Finding(self._fleet.last_event(), clock.monotonic_s())
+        self._found = {key: one for key, one in self._found.items() if self._is_good(one)}
+        if len(self._found) < PAGES_MAX:
+            self._found[wanted] = finding
+        try:
+            finding.page = await find(self._fleet, wanted)
+        finally:
+            finding.done.set()
+        return finding.page
+
+    def _is_good(self, finding: _Finding) -> bool:
+        same = finding.last_event == self._fleet.last_event()
+        return same and clock.monotonic_s() - finding.began_s < GOOD_S
 
 
 async def find(fleet: Fleet, wanted: Wanted) -> Page:

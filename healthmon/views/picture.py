@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from healthmon.core.alert import rfc3339
+from healthmon.core.lease import GATEWAY
 from healthmon.store.codec import read_time_ms
 from healthmon.views.states import PROBLEMS, WORST_FIRST
 from healthmon.views.words import duration, number, plural
@@ -157,6 +158,11 @@ class Replica:
     def get(self, name: str) -> str:
         return self.said.get(name, "")
 
+    @property
+    def watches(self) -> bool:
+        """Whether it is here and leads, or may come to lead; a gateway never does."""
+        return self.here and self.get("role") != GATEWAY
+
 
 def replica_of(replica: str, last_seen_ms: int, now_ms: int, said: Mapping[str, str]) -> Replica:
     """A replica as it was seen. One that has said nothing for five of its seconds is not here any more."""
@@ -183,7 +189,7 @@ def handlers_of(replica: Replica) -> list[str]:
 
 def cluster_warnings(replicas: Iterable[Replica], leader: str, leaderless_ms: int) -> list[str]:
     """What an operator should know of these replicas, one sentence each. `leaderless_ms`: 0 when somebody leads."""
-    live = [replica for replica in replicas if replica.here]
+    live = [replica for replica in replicas if replica.watches]
     warnings = []
     if not leader:
         since = f" for {duration(leaderless_ms)}" if leaderless_ms else ""
@@ -216,7 +222,7 @@ def _differences(live: Iterable[Replica], name: str, sentence: str) -> list[str]
 
 def cluster_headline(replicas: Iterable[Replica], leader: str, epoch: int, led_ms: int) -> str:
     """Who leads since when, and how many follow."""
-    live = [replica for replica in replicas if replica.here]
+    live = [replica for replica in replicas if replica.watches]
     count = plural(len(live), "replica")
     if not leader:
         return f"nobody leads, {count}"

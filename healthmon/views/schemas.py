@@ -229,4 +229,6 @@ STATUS: Final = record(
         "roles": items(ROLE),
     }
 )
-READY: Final = record({"ready": SWITCH, "checks": items(record({"name": TEXT, "ok": SWITCH, "detail": TEXT}))})
+READY: Final = record(
+    {"ready": SWITCH, "checks": items(record({"name": TEXT, "ok": SWITCH, "detail": TEXT}))}, optional=("checks",)
+)

@@ -60,7 +60,11 @@ class Supervised:
     def agent(self) -> psutil.Process:
         """The agent itself, also where it is process 1 of a namespace."""
         found = psutil.Process(self.process.pid)
-        return found.children()[0] if self._wrapped else found
+        if not self._wrapped:
+            return found
+        children = found.children()
+        assert children, "unshare has not started it yet"
+        return children[0]
 
     def send(self, number: signal.Signals) -> None:
         self.agent.send_signal(number)

@@ -227,7 +227,7 @@ async def test_a_child_that_outlives_its_parent_holds_no_socket_of_it(url: str) 
 helper.start_in_thread()
 helper.send()
 import time
-while helper._sender._wire._learnt_s < 0: time.sleep(0.001)
+while helper._sender._wire._inlets.outdated: time.sleep(0.001)
 if os.fork() == 0:
     os.close(1)
     sys.stdin.read()

@@ -16,13 +16,20 @@ import anyio
 import pytest
 
 from healthmon.core.heartbeat import Heartbeat
-from healthmon.settings import Settings
+from healthmon.settings import ServingSettings, Settings
 from healthmon.store.acl import Role
 from healthmon.store.codec import decode_heartbeats
 from healthmon.store.keys import STATES, Keys, rows_of
 from tests.cli.conftest import ROOT, Command, wait
 from tests.cli.fleet import Fleet
 from tests.servers import FreshServer
+
+EVERY_SETTING = Settings.model_fields.keys() | ServingSettings.model_fields.keys()
+# What has no default that a file could hold.
+UNSET = {
+    *("config", "replica_id", "webhook_secret"),
+    *("token", "tokens_file", "heartbeat_dirs", "http_tls_cert", "http_tls_key", "http_cors"),
+}
 
 # -- config ----------------------------------------------------------------------------------------------------------
 
@@ -35,7 +42,7 @@ def test_config_shows_each_setting_with_its_source_and_no_password(
     assert said.code == 0
     assert "secret" not in said.out
     rows = {row["id"]: row for row in json.loads(healthmon("config", "-o", "json").out)}
-    assert set(rows) == {f"HEALTH_{name.upper()}" for name in Settings.model_fields}
+    assert set(rows) == {f"HEALTH_{name.upper()}" for name in EVERY_SETTING}
     assert rows["HEALTH_REDIS_URL"]["origin"] == "environment"
     assert rows["HEALTH_REDIS_URL"]["value"] == "redis://ann:***@db:6379/0"
     assert (rows["HEALTH_DEAD_THRESHOLD"]["value"], rows["HEALTH_DEAD_THRESHOLD"]["origin"]) == ("180", "default")
@@ -47,7 +54,7 @@ def test_the_defaults_are_a_file_that_may_be_named_in_health_config(
     text = healthmon("config", "--defaults").out
     said = tomllib.loads(text)
     assert said["dead_threshold"] == 180
-    assert said.keys() == Settings.model_fields.keys() - {"config", "replica_id", "webhook_secret"}
+    assert said.keys() == EVERY_SETTING - UNSET
     (tmp_path / "healthmon.toml").write_text(text.replace("dead_threshold = 180", "dead_threshold = 190"))
     monkeypatch.setenv("HEALTH_CONFIG", str(tmp_path / "healthmon.toml"))
     rows = {row["id"]: row for row in json.loads(healthmon("config", "-o", "json").out)}

@@ -134,6 +134,7 @@ async def test_commands_of_one_millisecond_are_each_done_or_refused(url: str, tm
         assert [one["entry"] for one in history.rejected] == [asked[2]]
 
 
+@pytest.mark.timing
 async def test_a_thousand_that_expire_together_are_told_in_time_and_so_are_those_that_come_later(
     url: str, tmp_path: Path
 ) -> None:

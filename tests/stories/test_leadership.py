@@ -23,6 +23,7 @@ UNHURRIED = {"heartbeat_timeout": 10.0, "degraded_threshold": 20.0, "dead_thresh
 FENCE = "if held ~= m.lease then"
 
 
+@pytest.mark.timing
 async def test_twenty_kills_of_the_leader_lose_nothing_and_each_is_taken_over_in_a_quarter_of_a_second(
     url: str, tmp_path: Path
 ) -> None:
@@ -44,6 +45,7 @@ async def test_twenty_kills_of_the_leader_lose_nothing_and_each_is_taken_over_in
         assert took_ms[KILLS * 95 // 100 - 1] <= TAKEOVER_MS_P95, took_ms
 
 
+@pytest.mark.timing
 async def test_of_two_replicas_the_second_takes_over_and_the_first_comes_back(url: str, tmp_path: Path) -> None:
     async with cluster(url, tmp_path, "m1", "m2") as cl:
         cl.load.beat("a", "b", "c")
@@ -58,6 +60,7 @@ async def test_of_two_replicas_the_second_takes_over_and_the_first_comes_back(ur
             await cl.start(killed)
 
 
+@pytest.mark.timing
 async def test_two_leaders_killed_one_after_the_other_leave_a_third_that_leads(url: str, tmp_path: Path) -> None:
     async with cluster(url, tmp_path) as cl:
         cl.load.beat("a", "b", "c")
@@ -69,6 +72,7 @@ async def test_two_leaders_killed_one_after_the_other_leave_a_third_that_leads(u
             assert late_ms(entry, killed_ms) <= TAKEOVER_MS_P95
 
 
+@pytest.mark.timing
 async def test_a_leader_that_is_stopped_cleanly_hands_over_in_fifty_milliseconds(url: str, tmp_path: Path) -> None:
     async with cluster(url, tmp_path) as cl:
         cl.load.beat("a", "b", "c", every_s=0.05)

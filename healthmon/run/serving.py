@@ -1,0 +1,108 @@
+"""HTTP in the process of a replica: the rooms' routes as one app, and the server that serves it.
+
+Nothing of this is imported by who serves no HTTP: it needs the extra `gateway`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import anyio
+
+from healthmon.errors import ConfigurationError
+from healthmon.store.heartbeats import Appender
+
+try:
+    from starlette.applications import Starlette
+    from starlette.middleware.cors import CORSMiddleware
+
+    from healthmon.gateway.answers import HANDLERS
+    from healthmon.gateway.connection import Wiring
+    from healthmon.gateway.door import Door
+    from healthmon.gateway.guard import App, Guard, Limits
+    from healthmon.gateway.http import heartbeat_routes
+    from healthmon.gateway.rates import Rates
+    from healthmon.gateway.server import serve
+    from healthmon.gateway.shelf import Shelf
+except ModuleNotFoundError as missing:
+    if (missing.name or "").partition(".")[0] not in ("h11", "starlette", "uvicorn", "watchfiles", "websockets"):
+        raise
+    raise ConfigurationError(
+        f"serving HTTP needs the package {missing.name}: pip install 'healthmon[gateway]'"
+    ) from None
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from healthmon.core.access import Access
+    from healthmon.monitor.replica import Replica
+    from healthmon.run.place import Place
+    from healthmon.settings import ServingSettings, Settings
+
+APPEND_S: Final = 2.0
+logger = logging.getLogger("healthmon.gateway")
+
+
+def make_app(routes: Sequence[BaseRoute], access: Access, settings: ServingSettings) -> App:
+    """The routes behind the guard: every request has its `grant`, every error is JSON, every response is dressed."""
+    inner = Starlette(routes=routes, exception_handlers=dict(HANDLERS))
+    limits = Limits(settings.http_body_max, settings.http_timeout)
+    app: App = Guard(cast("App", inner), access, limits, settings.http_cors)
+    if settings.http_cors:
+        headers = ["Authorization", "Content-Type", "Last-Event-ID"]
+        shared = CORSMiddleware(
+            cast("Any", app), allow_origins=settings.http_cors, allow_methods=["GET", "POST"], allow_headers=headers
+        )
+        app = cast("App", shared)
+    return app
+
+
+def make_door(settings: Settings, serving: ServingSettings, appender: Appender) -> Door:
+    """The door for heartbeats, over this connection."""
+    return Door(
+        appender.append,
+        Shelf(serving.http_buffer, settings.heartbeat_timeout),
+        Rates(serving.http_rate, serving.http_component_rate),
+    )
+
+
+def routes_of(door: Door, replica: Replica) -> list[BaseRoute]:  # noqa: ARG001  # for what reads its table
+    """What is served: a line for each room."""
+    return [
+        *heartbeat_routes(door),
+    ]
+
+
+@asynccontextmanager
+async def door_of(settings: Settings, serving: ServingSettings) -> AsyncIterator[Door]:
+    """A door that is open inside. It outlives whoever stands in it: what was taken is appended before it closes."""
+    appender = Appender(settings.redis_url, settings.prefix, name=f"{settings.replica_id}-door", timeout_s=APPEND_S)
+    door = make_door(settings, serving, appender)
+    keeping = anyio.CancelScope(shield=True)
+
+    async def keep() -> None:
+        with keeping:
+            await door.run()
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(keep)
+            try:
+                yield door
+            finally:
+                keeping.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await appender.close()
+
+
+async def serve_place(place: Place, replica: Replica) -> None:
+    """Serve until cancelled: first the server ends, then the door, then the connection."""
+    async with door_of(replica.settings, place.settings) as door:
+        app = make_app(routes_of(door, replica), place.access, place.settings)
+        wiring = Wiring(place.settings.http_timeout, place.settings.http_connections, place.tls)
+        logger.info("serving %s", place.url)
+        await serve(app, place.listening, wiring)
