@@ -13,7 +13,13 @@ from tests.peers import NODE_MODULES
 
 ARGUMENTS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"),
-    *("--disable-dev-shm-usage", "--disable-extensions", "--disable-component-update", "--mute-audio"),
+    *(
+        "--disable-dev-shm-usage",
+        "--disable-extensions",
+        "--disable-component-update",
+        "--mute-audio",
+        "--disable-lcd-text",
+    ),
 )
 PATIENCE_MS = 5_000
 

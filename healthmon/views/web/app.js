@@ -11,10 +11,9 @@ import { listenToKeys } from "./keyboard.js";
 import { freshnessOf, keepConnected, useLive, useTicks } from "./live.js";
 import { Orders } from "./orders.js";
 import { followLinks, usePlace } from "./place.js";
-import { iconOf } from "./shapes.js";
 import { Status } from "./status.js";
-import { WORST_FIRST } from "./states.js";
 import { setTheme } from "./theme.js";
+import { useTitle } from "./title.js";
 import { TokenDialog } from "./token.js";
 
 const VIEWS = [
@@ -56,20 +55,6 @@ function App() {
     <${Help} />
     <${TokenDialog} />
   `;
-}
-
-/** The title and the icon say how much is wrong: `(3) ✖ healthmon · prod`. */
-function useTitle(health, id) {
-  const counts = health?.counts ?? {};
-  const worst = WORST_FIRST.find((state) => counts[state]) ?? "unknown";
-  const count = health?.problems ? `(${health.problems}) ` : "";
-  const title = `${count}${health?.problems ? "✖ " : ""}${id ? `${id} · ` : ""}healthmon${health ? ` · ${health.prefix}` : ""}`;
-  useEffect(() => {
-    document.title = title;
-  }, [title]);
-  useEffect(() => {
-    if (health) document.querySelector("link[rel=icon]").href = iconOf(worst);
-  }, [worst, !health]);
 }
 
 /** After a step to another view the focus is on its heading; after the first load it is left where it is. */

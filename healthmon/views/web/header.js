@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "./html.js";
 import { connectAgain, nowMs } from "./live.js";
 import { go } from "./place.js";
 import { themeNow, toggleTheme } from "./theme.js";
+import { shardOf } from "./title.js";
 import { duration } from "./words.js";
 
 const VIEWS = [["fleet", "/", "Fleet"], ["events", "/events", "Events"], ["alerts", "/alerts", "Alerts"], ["cluster", "/cluster", "Cluster"]];
@@ -12,7 +13,7 @@ export function Header({ live, fresh, place, current }) {
   return html`
     <header class="top">
       <div class="bar">
-        <a class="brand" href="/">healthmon${live.health ? html`<span class="shard"> · ${live.health.prefix}</span>` : ""}</a>
+        <a class="brand" href="/">healthmon<span class="shard">${shardOf(live.health)}</span></a>
         <nav aria-label="Views">
           ${VIEWS.map(
             ([name, to, word]) =>

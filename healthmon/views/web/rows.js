@@ -74,7 +74,7 @@ function nextWords(row, now) {
   const acting = clauses.length && ACTING.test(clauses[0]) ? clauses.shift() : "";
   const dueMs = row.next?.at ? Date.parse(row.next.at) - now : 0;
   const next = dueMs > 0 ? acting.replace(/ in .*$/, ` in ${duration(dueMs)}`) : acting;
-  if (row.late) clauses.push("late");
+  if (row.late && row.state === "healthy") clauses.push("late");
   if (row.circuit_breaker_state === "half_open") clauses.push("breaker half open");
   if (row.dependencies_down?.length) clauses.push(`needs ${row.dependencies_down.join(", ")}`);
   return { next: next.replaceAll("`", ""), marks: clauses };
