@@ -65,6 +65,12 @@ class Connection(H11Protocol):
         """What was sent is no HTTP."""
         self._end_with(_BAD)
 
+    def on_response_complete(self) -> None:
+        """An answer before the body had come: what is still sent is read for a while, so that the answer is, too."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            self._head_timer = self.loop.call_later(self._wiring.head_s, self._end_with, b"")
+
     def _await_head(self) -> None:
         if self._head_timer is None and not self.transport.is_closing():
             self._head_timer = self.loop.call_later(self._wiring.head_s, self._end_with, _SLOW)

@@ -27,12 +27,14 @@ try:
     from healthmon.gateway.rates import Rates
     from healthmon.gateway.server import serve
     from healthmon.gateway.shelf import Shelf
+    from healthmon.run.described import HEARTBEATS
+    from healthmon.run.viewing import desk_of
+    from healthmon.views.api import api_routes
 except ModuleNotFoundError as missing:
-    if (missing.name or "").partition(".")[0] not in ("h11", "starlette", "uvicorn", "watchfiles", "websockets"):
+    package = (missing.name or "").partition(".")[0]
+    if package not in ("h11", "starlette", "uvicorn", "watchfiles", "websockets"):
         raise
-    raise ConfigurationError(
-        f"serving HTTP needs the package {missing.name}: pip install 'healthmon[gateway]'"
-    ) from None
+    raise ConfigurationError(f"serving HTTP needs the package {package}: pip install 'healthmon[gateway]'") from None
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from healthmon.monitor.replica import Replica
     from healthmon.run.place import Place
     from healthmon.settings import ServingSettings, Settings
+    from healthmon.views.desk import Desk
 
 APPEND_S: Final = 2.0
 logger = logging.getLogger("healthmon.gateway")
@@ -69,10 +72,11 @@ def make_door(settings: Settings, serving: ServingSettings, appender: Appender) 
     )
 
 
-def routes_of(door: Door, replica: Replica) -> list[BaseRoute]:  # noqa: ARG001  # for what reads its table
+def routes_of(door: Door, desk: Desk) -> list[BaseRoute]:
     """What is served: a line for each room."""
     return [
         *heartbeat_routes(door),
+        *api_routes(desk, HEARTBEATS),
     ]
 
 
@@ -101,8 +105,10 @@ async def door_of(settings: Settings, serving: ServingSettings) -> AsyncIterator
 
 async def serve_place(place: Place, replica: Replica) -> None:
     """Serve until cancelled: first the server ends, then the door, then the connection."""
-    async with door_of(replica.settings, place.settings) as door:
-        app = make_app(routes_of(door, replica), place.access, place.settings)
+    desk = desk_of(replica)
+    async with door_of(replica.settings, place.settings) as door, anyio.create_task_group() as group:
+        app = make_app(routes_of(door, desk), place.access, place.settings)
         wiring = Wiring(place.settings.http_timeout, place.settings.http_connections, place.tls)
         logger.info("serving %s", place.url)
+        group.start_soon(desk.run)
         await serve(app, place.listening, wiring)

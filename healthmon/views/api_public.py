@@ -87,7 +87,9 @@ class PublicViews:
         else:
             fresh = self.fleet.freshness().word == "live"
             drawn, status = badge_of(component_id, component.state.value, fresh=fresh), 200
-        return Response(drawn, status, {"Cache-Control": "no-cache, max-age=0"}, "image/svg+xml")
+        # Other sites may show it: that is what it is for.
+        headers = {"Cache-Control": "no-cache, max-age=0", "Cross-Origin-Resource-Policy": "cross-origin"}
+        return Response(drawn, status, headers, "image/svg+xml")
 
     def endpoints(self) -> Sequence[Endpoint]:
         """What these handlers answer."""

@@ -91,13 +91,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One operation. `scope` None: public. `component`: the path parameter that names one, which a token may be for."""
+    """One operation. `scope` None: public. `component`: the path parameter that names one, which a token may be for.
+
+    `handler` None: a route of another room answers it, and it is only described here.
+    """
 
     method: Literal["GET", "POST"]
     path: str
     name: str
     about: str
-    handler: Callable[[Asked], Awaitable[Response]]
+    handler: Callable[[Asked], Awaitable[Response]] | None = None
     scope: Scope | None = Scope.READ
     parameters: tuple[Parameter, ...] = ()
     answers: Mapping[int, Answer] = field(default_factory=dict)
@@ -109,10 +112,13 @@ class Endpoint:
 
 def route(endpoint: Endpoint) -> Route:
     """The route of an endpoint: it checks who asks and what, and answers every error in one form."""
+    handler = endpoint.handler
+    if handler is None:
+        raise TypeError(f"{endpoint.name} is answered elsewhere: it has no handler here")
 
     async def answer(request: Request) -> Response:
         try:
-            return await endpoint.handler(await _asked(endpoint, request))
+            return await handler(await _asked(endpoint, request))
         except HealthmonError as error:
             return declined(error)
 

@@ -99,7 +99,8 @@ class Following:
             if not message.id or place(message.id) > place(at):
                 at = message.id or at
                 yield message
-        yield message_of("missed", {"since": at, "reason": "this viewer did not keep up: go on from there"})
+        if viewer.lost.is_set():
+            yield message_of("missed", {"since": at, "reason": "this viewer did not keep up: go on from there"})
 
     def pulse(self) -> Message:
         """That the connection lives, how far what it says can be trusted, and the counts."""
@@ -122,20 +123,27 @@ class Following:
     # -- for all -------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Read and hand on until cancelled; while Redis is away, the pulse goes on."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._beat)
-            await self._begin()
-            while True:
-                try:
-                    entries = await self._live.after(self.at, block=True)
-                    until_s = clock.monotonic_s() + APPLIED_S
-                    for entry in entries:
-                        await self._hand_on(entry, until_s)
-                except HealthmonError as away:
-                    logger.debug("the live stream waits: %s", away)
-                    await anyio.sleep(AGAIN_S)
-                    await self._look_for_gap()
+        """Read and hand on until cancelled; while Redis is away, the pulse goes on. Viewers are let go at the end."""
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._beat)
+                await self._begin()
+                while True:
+                    await self._read_on()
+        finally:
+            for viewer in self._viewers:
+                viewer.send.close()
+
+    async def _read_on(self) -> None:
+        try:
+            entries = await self._live.after(self.at, block=True)
+            until_s = clock.monotonic_s() + APPLIED_S
+            for entry in entries:
+                await self._hand_on(entry, until_s)
+        except HealthmonError as away:
+            logger.debug("the live stream waits: %s", away)
+            await anyio.sleep(AGAIN_S)
+            await self._look_for_gap()
 
     async def _begin(self) -> None:
         while True:

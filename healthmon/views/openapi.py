@@ -10,6 +10,7 @@ from healthmon.views import schemas
 from healthmon.views.endpoint import Answer, Endpoint, Parameter
 
 _TAGS: Final = {
+    "heartbeats": "Saying that a component is well.",
     "fleet": "Whether anything is wrong, and which.",
     "components": "One component: why it is in its state, and what comes next.",
     "events": "What happened, what happens, and what people are told of.",

@@ -27,6 +27,6 @@ def test_a_port_that_was_asked_for_does_not() -> None:
 
 
 def test_strangers_are_not_served_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEALTH_HTTP_HOST", "0.0.0.0")
+    monkeypatch.setenv("HEALTH_HTTP_HOST", "192.0.2.1")
     with pytest.raises(ConfigurationError, match="there is no token: set HEALTH_TOKEN"):
         choose_place(None)
