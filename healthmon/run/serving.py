@@ -30,6 +30,7 @@ try:
     from healthmon.run.described import HEARTBEATS
     from healthmon.run.viewing import desk_of
     from healthmon.views.api import api_routes
+    from healthmon.views.page import page_routes
 except ModuleNotFoundError as missing:
     package = (missing.name or "").partition(".")[0]
     if package not in ("h11", "starlette", "uvicorn", "watchfiles", "websockets"):
@@ -77,6 +78,7 @@ def routes_of(door: Door, desk: Desk) -> list[BaseRoute]:
     return [
         *heartbeat_routes(door),
         *api_routes(desk, HEARTBEATS),
+        *page_routes(),
     ]
 
 

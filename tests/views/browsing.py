@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.peers import NODE_MODULES
 
@@ -21,12 +21,13 @@ ARGUMENTS = (
         "--disable-lcd-text",
     ),
 )
-PATIENCE_MS = 5_000
+PATIENCE_MS = 15_000
 
 
 @asynccontextmanager
 async def a_browser() -> AsyncIterator[Browser]:
     """The Chromium that is on the PATH."""
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
         yield browser

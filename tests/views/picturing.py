@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import struct
+import subprocess
 import sys
 import zlib
 from pathlib import Path

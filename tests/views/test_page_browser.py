@@ -58,6 +58,7 @@ def row(component: str) -> str:
 # -- what a person sees ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timing
 async def test_a_death_appears_without_reload_within_a_second(url: str, browser: Browser) -> None:
     async with served(url, "a", routes=page_routes()) as here:
         await beat(here.fleet, "j_prime", role="prime")
@@ -254,6 +255,7 @@ async def test_no_view_is_wider_than_a_phone(url: str, browser: Browser) -> None
                 assert await sideways(page) <= 0, view
 
 
+@pytest.mark.timing
 async def test_ten_thousand_components_are_filtered_without_a_slow_frame(url: str, browser: Browser) -> None:
     async with served(url, "a", routes=page_routes(), **CALM) as here:
         pipe = here.fleet.client.pipeline(transaction=False)
