@@ -97,7 +97,7 @@ def test_a_quick_run_measures_every_figure(capfd: pytest.CaptureFixture[str]) ->
 
     rows = anyio.run(measure)
     assert len(said) >= len(SECTIONS)
-    assert len(rows) == len({row.what for row in rows if not row.what.startswith(" ")}) + 3
+    assert len(rows) == len({row.what for row in rows if not row.what.startswith(" ")}) + 4
     for row in rows:
         assert math.isfinite(row.ours), row
         assert row.ours >= 0, row

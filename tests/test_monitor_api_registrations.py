@@ -327,6 +327,28 @@ async def test_who_holds_a_component_and_why_is_told_until_it_is_resumed(
     assert (await leader.get_component_health("c")).held == ""
 
 
+async def test_who_silenced_and_who_looks_after_a_component_is_told(
+    pair: tuple[DistributedHealthMonitor, DistributedHealthMonitor],
+) -> None:
+    leader, follower = pair
+    await follower.heartbeat("c", status="degraded")
+    now_s = (await follower.get_component_health("c")).last_heartbeat or 0
+    await follower.silence("c", 2_000_000, by="alice", reason="upgrade")
+    await follower.acknowledge("c", by="bob")
+    health = await leader.get_component_health("c")
+    assert (health.acknowledged_by, health.to_dict()["acknowledged_by"]) == ("bob", "bob")
+    assert 2_000_000 <= (health.silenced_until or 0) - now_s < 2_000_060
+    assert health.to_dict()["silenced_until"] == health.silenced_until
+    await leader.silence("c", 0, reason="done")
+    await leader.acknowledge("c", end=True)
+    health = await follower.get_component_health("c")
+    assert (health.silenced_until, health.acknowledged_by) == (None, "")
+    with pytest.raises(Refused, match="reason is missing"):
+        await leader.silence("c", 60, reason="")
+    with pytest.raises(Refused, match="30 days"):
+        await leader.silence("c", 1e9, reason="x")
+
+
 async def test_an_order_that_cannot_be_obeyed_is_refused_with_its_reason(
     pair: tuple[DistributedHealthMonitor, DistributedHealthMonitor],
 ) -> None:

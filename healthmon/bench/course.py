@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-from healthmon.bench import latency, lateness, memory, processor, publishing, reading, takeover
+from healthmon.bench import arriving, latency, lateness, memory, processor, publishing, reading, takeover
 from healthmon.bench.figures import Row
 from healthmon.bench.ground import Ground
 from healthmon.bench.plan import Plan
@@ -14,6 +14,7 @@ from healthmon.store.embedded import embedded_server
 SECTIONS: Final[Mapping[str, Callable[[Ground], Awaitable[list[Row]]]]] = {
     "reading": reading.measure,
     "publishing": publishing.measure,
+    "arriving": arriving.measure,
     "latency": latency.measure,
     "lateness": lateness.measure,
     "takeover": takeover.measure,

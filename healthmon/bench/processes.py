@@ -55,6 +55,12 @@ class Processes:
         """Start a floor."""
         self._start(name, "floor", {"what": what, "url": self.ground.url, **given})
 
+    def web(self, what: str) -> int:
+        """Start what serves HTTP; its port."""
+        self._start(what, "web", {"what": what, "url": self.ground.url, "prefix": self.keys.prefix})
+        lines = self._running[what].stdout
+        return int(lines.readline()) if lines is not None else 0
+
     async def leader(self, *, other_than: str = "") -> str:
         """The replica that leads, as soon as it is another than the given one."""
 

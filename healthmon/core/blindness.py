@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
 CANARY_MS_MAX: Final = 1000
 CANARY_MS_MIN: Final = 5
@@ -36,13 +36,22 @@ def canary_ms(shortest_timeout_ms: int | None) -> int:
     return max(CANARY_MS_MIN, min(CANARY_MS_MAX, shortest_timeout_ms // 6))
 
 
-def gaps_in(times_ms: Iterable[int], before_ms: int, limit_ms: int) -> list[int]:
-    """The places of those times before which nothing came for longer than the limit."""
-    gaps = []
-    for place, at_ms in enumerate(times_ms):
-        if at_ms - before_ms > limit_ms:
-            gaps.append(place)
-        before_ms = max(before_ms, at_ms)
+def gaps_in(time_ms: Callable[[int], int], count: int, before_ms: int, limit_ms: int) -> list[int]:
+    """The places, of so many rising times, before which nothing came for longer than the limit.
+
+    A stretch that is no longer than the limit as a whole has no gap in it: most places are not looked at.
+    """
+    gaps, parts = list[int](), [(-1, before_ms, count - 1, time_ms(count - 1))]
+    while parts:
+        low, low_ms, high, high_ms = parts.pop()
+        if high_ms - low_ms <= limit_ms:
+            continue
+        if high - low == 1:
+            gaps.append(high)
+            continue
+        middle = (low + high) // 2
+        middle_ms = max(low_ms, time_ms(middle))
+        parts += [(middle, middle_ms, high, high_ms), (low, low_ms, middle, middle_ms)]
     return gaps
 
 

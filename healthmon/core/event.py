@@ -34,6 +34,8 @@ class EventType(StrEnum):
     HEALTH_CHANGED = "transition"  # the specification's name for the same kind
 
 
+TrinityEventType = EventType  # the specification's name for the same kinds
+
 # Decided fields that have no field of their own in an event; they ride in its `set`.
 SETTABLE: Final = frozenset(
     (

@@ -179,12 +179,9 @@ class Table:
 
     def _gaps(self, entries: Sequence[Entry]) -> list[int]:
         """The entries before which so long nothing came that it may have been blind, whoever sets the pace by then."""
-        first_ms, last_ms = self._arrival_ms(entries[0][0]), self._arrival_ms(entries[-1][0])
-        before_ms = self.seen_ms or first_ms
+        before_ms = self.seen_ms or self._arrival_ms(entries[0][0])
         limit_ms = CANARIES_MISSED * min(self.canary_ms, canary_ms(self.defaults.heartbeat_timeout_ms))
-        if last_ms - before_ms <= limit_ms:
-            return []
-        return gaps_in((self._arrival_ms(entry_id) for entry_id, _ in entries), before_ms, limit_ms)
+        return gaps_in(lambda place: self._arrival_ms(entries[place][0]), len(entries), before_ms, limit_ms)
 
     def _judge_gap(self, entry: Entry) -> None:
         """By the pace of canaries that the entries before the gap have set, so that slicing changes nothing."""
@@ -359,8 +356,8 @@ class Table:
                 self.look(component, moment)
                 yield component
         while (component := self._looks.pop(moment.now_ms)) is not None:
-            settle(component)
-            heard_until_ms = component.last_heartbeat_ms + component.limits.timeout_ms
+            heard_ms = id_ms(component.last_id) if component.repeats else component.last_heartbeat_ms
+            heard_until_ms = heard_ms + component.limits.timeout_ms
             if component.repeat is not None and heard_until_ms > moment.now_ms and not component.waits_for_time:
                 self._looks.push(component, heard_until_ms)  # it beats: nothing that time could have changed
                 continue

@@ -19,17 +19,16 @@ class PortTaken(ConfigurationError):
 def bind(host: str, port: int) -> socket.socket:
     """A socket that listens there; port 0 takes a free one. Raises ConfigurationError, PortTaken."""
     try:
-        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise ConfigurationError(
             f"{host} is no address of this machine ({error.strerror}): correct HEALTH_HTTP_HOST"
         ) from None
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    family, _, protocol, _, place = found[0]
+    # With its protocol by name: asyncio sends small answers at once (TCP_NODELAY) only where it sees that it is TCP.
+    listening = socket.socket(family, socket.SOCK_STREAM, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # A response's head and body are two writes: on a connection that is kept, the second would wait for the ACK of
-        # the first, 40 ms. asyncio sets this only on sockets that name their protocol.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listening.bind(place)
         listening.listen(BACKLOG)
     except OSError as error:

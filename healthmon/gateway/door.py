@@ -109,7 +109,8 @@ class Door:
             except Refusal as refusal:
                 outcomes.append(refusal)
         for number, batch, place in put:
-            await batch.done.wait()
+            if not batch.done.is_set():  # a wait that is over would still give way to everybody else
+                await batch.done.wait()
             entry, before = batch.entries[place], outcomes[number]
             if isinstance(entry, Refusal):
                 outcomes[number] = entry

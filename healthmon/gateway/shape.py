@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from healthmon.core.heartbeat import (
     CUSTOM,
     NAMES,
     PAYLOAD_MAX,
+    STANDARD_METRICS,
     TEXT_MAX,
     Unreadable,
     metric_name,
@@ -22,6 +23,7 @@ NAME_MAX: Final = 128
 # What else stands in an entry beside the packed heartbeat: its id, and the names of the fields.
 _ROOM: Final = 256
 _NAMES: Final = frozenset(NAMES) - {"p", "id"}
+_STANDARD: Final = frozenset(STANDARD_METRICS)
 
 
 def said_of(beat: object) -> tuple[Said, tuple[str, ...]]:
@@ -37,7 +39,7 @@ def said_of(beat: object) -> tuple[Said, tuple[str, ...]]:
     said: Said = {"id": beat.get("component_id", beat.get("id"))}
     for name, value in beat.items():
         if name == "metrics":
-            said.update(_metrics(value))
+            said |= _metrics(value)
         elif name == "timestamp":
             said.setdefault("ts", _plain(value))
         elif value is not None and (name in _NAMES or name.startswith(CUSTOM)):
@@ -52,22 +54,24 @@ def said_of(beat: object) -> tuple[Said, tuple[str, ...]]:
     return said, dropped
 
 
-def _metrics(given: object) -> Iterator[tuple[str, object]]:
+def _metrics(given: object) -> Said:
     if not isinstance(given, Mapping):
-        if given is not None:
-            yield f"{CUSTOM}metrics", f"({type(given).__name__})"
-        return
+        return {} if given is None else {f"{CUSTOM}metrics": f"({type(given).__name__})"}
+    found: Said = {}
     for name, value in given.items():
         if name == "custom" and isinstance(value, Mapping):
-            yield from ((metric_name(str(inner)[:NAME_MAX]), _plain(one)) for inner, one in value.items())
+            found |= {metric_name(str(inner)[:NAME_MAX]): _plain(one) for inner, one in value.items()}
         elif value is not None and name != "timestamp":
-            yield metric_name(str(name)[:NAME_MAX]), _plain(value)
+            found[name if name in _STANDARD else metric_name(str(name)[:NAME_MAX])] = _plain(value)
+    return found
 
 
 def _plain(value: object) -> object:
     """Text and numbers; of anything else only its kind, since it may be nested deep."""
+    if type(value) is float:
+        return value
     if isinstance(value, str):
         return value[:TEXT_MAX].encode("utf-8", "replace").decode()
-    if isinstance(value, float) or (type(value) is int and abs(value) < 1 << 63):
+    if type(value) is int and abs(value) < 1 << 63:
         return value
     return f"({type(value).__name__})"

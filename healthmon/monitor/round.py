@@ -155,4 +155,5 @@ def _told(component: Component, events: tuple[Event, ...], moment: Moment) -> De
         logger.debug("Last heartbeat: %.1f seconds ago", (moment.now_ms - component.last_heartbeat_ms) / 1000)
     state = next((event.target for event in reversed(events) if event.target), component.state.value)
     logger.debug("Health state: %s (score: %.2f)", state.upper(), component.score)
+    logger.debug("Circuit breaker: %s", component.breaker.state.upper())
     return component, events

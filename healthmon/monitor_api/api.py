@@ -17,7 +17,8 @@ from healthmon.core.health import ComponentHealth, EventsMissed, HealthEvent
 from healthmon.core.restart import RestartPolicy
 from healthmon.errors import ConfigurationError, Refused
 from healthmon.monitor.replica import Replica
-from healthmon.monitor_api.events import Callback, Events
+from healthmon.monitor_api.events import Events
+from healthmon.monitor_api.feed import Callback
 from healthmon.monitor_api.membership import Membership
 from healthmon.monitor_api.reading import Reading
 from healthmon.monitor_api.registrations import (

@@ -25,6 +25,7 @@ try:
     from healthmon.gateway.guard import App, Guard, Limits
     from healthmon.gateway.http import heartbeat_routes
     from healthmon.gateway.rates import Rates
+    from healthmon.gateway.room import allow_connections
     from healthmon.gateway.server import serve
     from healthmon.gateway.shelf import Shelf
     from healthmon.run.described import HEARTBEATS
@@ -110,7 +111,7 @@ async def serve_place(place: Place, replica: Replica) -> None:
     desk = desk_of(replica)
     async with door_of(replica.settings, place.settings) as door, anyio.create_task_group() as group:
         app = make_app(routes_of(door, desk), place.access, place.settings)
-        wiring = Wiring(place.settings.http_timeout, place.settings.http_connections, place.tls)
+        wiring = Wiring(place.settings.http_timeout, allow_connections(place.settings.http_connections), place.tls)
         logger.info("serving %s", place.url)
         group.start_soon(desk.run)
         await serve(app, place.listening, wiring)

@@ -126,7 +126,7 @@ class Supervised:
 
     def end(self) -> None:
         """Whatever it does, it and what it started end."""
-        with suppress(psutil.Error, IndexError):
+        with suppress(psutil.Error, AssertionError):
             for each in reversed([self.agent, *self.agent.children(recursive=True)]):
                 with suppress(psutil.Error):
                     each.kill()

@@ -60,8 +60,26 @@ def test_a_stretch_that_begins_at_the_deadline_does_not_move_it() -> None:
     assert blindness.deadline_ms(60, 10) == 90
 
 
-def test_a_gap_is_longer_than_the_limit_and_later_entries_may_have_lower_times() -> None:
-    assert gaps_in([10, 20, 31, 25, 42], 0, 10) == [2, 4]
+def test_a_gap_is_longer_than_the_limit() -> None:
+    times = [10, 20, 31, 35, 46]
+    assert gaps_in(times.__getitem__, len(times), 0, 10) == [2, 4]
+    assert gaps_in(times.__getitem__, len(times), 25, 10) == [4], "what was seen ahead of them is no gap"
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=40), st.integers(0, 100), st.integers(1, 60))
+def test_all_gaps_are_found_though_few_times_are_looked_at(steps: list[int], before_ms: int, limit_ms: int) -> None:
+    times = [sum(steps[: n + 1]) for n in range(len(steps))]
+    seen = [max([before_ms, *times[:n]]) for n in range(len(times))]
+    wanted = [n for n, at_ms in enumerate(times) if at_ms - seen[n] > limit_ms]
+    looked: list[int] = []
+
+    def time_ms(place: int) -> int:
+        looked.append(place)
+        return times[place]
+
+    assert gaps_in(time_ms, len(times), before_ms, limit_ms) == wanted
+    if times[-1] - before_ms <= limit_ms:
+        assert len(looked) == 1
 
 
 def test_a_moment_before_the_proof_of_life_is_no_silence() -> None:

@@ -81,6 +81,15 @@ def test_it_is_over_at_its_moment_with_no_event_and_the_next_event_says_so() -> 
     assert (shard["a"].silenced_until_ms, shard["a"].silenced_by, shard["a"].silenced_reason) == (0, "", "")
 
 
+def test_an_event_at_its_very_end_is_told() -> None:
+    shard = beating()
+    silence(shard, 45, reason="x")
+    before = copy.copy(shard["a"])
+    (alert,) = alerts_of(before, shard.watch(45), shard.defaults)
+    assert (alert["data"]["new_state"], "silenced_until" in alert["data"]) == ("degraded", False)
+    assert (shard["a"].since_ms, shard["a"].silenced_until_ms) == (before.silenced_until_ms, 0)
+
+
 def test_silencing_again_replaces_what_is_left_and_nought_seconds_end_it() -> None:
     shard = beating()
     silence(shard, 7200, by="ann", reason="x")

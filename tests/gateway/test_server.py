@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
 from contextlib import suppress
@@ -150,6 +151,11 @@ def test_a_certificate_that_can_t_be_used_is_refused_at_start(tmp_path: Path) ->
     (tmp_path / "bad.pem").write_text("no certificate")
     with pytest.raises(ConfigurationError, match="correct HEALTH_HTTP_TLS_CERT and HEALTH_HTTP_TLS_KEY"):
         tls_of(tmp_path / "bad.pem", tmp_path / "bad.pem")
+
+
+def test_small_answers_go_out_at_once() -> None:
+    with bind("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP, "else asyncio leaves Nagle's algorithm on, and each waits 40 ms"
 
 
 def test_a_port_that_is_taken_and_an_address_that_is_none_are_told_apart() -> None:

@@ -100,3 +100,32 @@ async def test_a_command_is_answered_by_an_event_or_a_refusal(url: str, cli: Red
 
         await eventually(answered)
         assert await call(cli.client, "EXISTS", keys.component("j_prime"), keys.history("j_prime")) == 0
+
+
+async def test_a_person_silences_and_acknowledges_by_one_line_each(url: str, cli: RedisCli) -> None:
+    keys = Keys()
+    async with DistributedHealthMonitor(redis_url=url):
+        sheet = (await cli.run("redis-cli --raw GET healthmon:help")).decode()
+        lines = {cmd: _line(sheet, f"cmd {cmd} ") for cmd in ("silence", "acknowledge")}
+        await cli.run("redis-cli XADD 'healthmon:{0}:heartbeats' '*' id j_prime status degraded")
+        await eventually(lambda: call(cli.client, "EXISTS", keys.component("j_prime")))
+        for line in lines.values():
+            await cli.run(line.replace("ID", "j_prime").replace("ME", "alice").replace("WHY", "'disk swap'"))
+
+        async def is_known() -> bool:
+            silence = text_map(await cli.run("redis-cli HGETALL 'healthmon:{0}:silence:j_prime'"))
+            said = await cli.run("redis-cli HMGET 'healthmon:{0}:component:j_prime' silenced_until acknowledged_by")
+            return (silence.get("by"), silence.get("reason"), silence.get("until"), b"alice") == (
+                *("alice", "disk swap"),
+                *((said[0] or b"-").decode(), said[1]),
+            )
+
+        await eventually(is_known)
+        left_ms = await cli.run("redis-cli PTTL 'healthmon:{0}:silence:j_prime'")
+        assert 7_100_000 < left_ms <= 7_200_000
+
+
+def _line(sheet: str, what: str) -> str:
+    """The command of the cheat sheet's line that says this."""
+    (line,) = [one for one in sheet.splitlines() if what in one]
+    return line[line.index("redis-cli") :]

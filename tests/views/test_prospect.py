@@ -38,6 +38,13 @@ def at(seconds: float) -> str:
         ({"state": "permanently_failed", "restart_method": "agent"}, "`revive` restarts it"),
         ({"state": "permanently_failed"}, "`revive` has it watched anew"),
         ({"state": "healthy", "held": "by ann: disk", "flapping": at(-60)}, "held by ann: disk; flapping"),
+        ({"state": "dead", "acknowledged_by": "ann"}, "acknowledged by ann"),
+        (
+            {"state": "dead", "silenced_until": at(90), "silenced_by": "ann", "silenced_reason": "disk"},
+            "silenced for 1 m 30 s by ann: disk",
+        ),
+        ({"state": "dead", "silenced_until": at(0), "silenced_by": "ann", "silenced_reason": "disk"}, ""),
+        ({"state": "dead", "silenced_until": "tomorrow", "silenced_by": "ann"}, ""),
         (
             {"state": "unhealthy", "circuit_breaker_state": "open", "breaker_retry_at": at(48), "reason": "silent"},
             "breaker open, tried again in 48 s",

@@ -232,3 +232,19 @@ def test_a_dead_one_with_a_restart_method_tells_its_whole_schedule() -> None:
     assert value["failure"]["code"] == 1
     assert value["breaker"]["state"] == "closed"
     assert value["probe"] is None
+
+
+def test_who_knows_and_until_when_it_is_silenced_are_told_while_that_is_so() -> None:
+    silenced = {"silenced_until_ms": NOW + 90_000, "silenced_by": "ann", "silenced_reason": "disk\x1b swap"}
+    one = component(HealthState.DEAD, "silence", "no heartbeat", NOW, acknowledged_by="bob", **silenced)
+    told = lines(known(one))
+    assert told["acknowledged"] == "by bob"
+    assert told["silenced"] == "until 19:32:35 (in 1 m 30 s) by ann: disk� swap"
+    said = why_json(explain(known(one)))
+    assert (said["acknowledged_by"], said["silenced_until"]) == ("bob", "2026-11-23T19:32:35.114Z")
+    over = replace(one, silenced_until_ms=NOW, acknowledged_by="")
+    assert not {"acknowledged", "silenced"} & lines(known(over)).keys()
+    said = why_json(explain(known(over)))
+    assert [said[name] for name in ("acknowledged_by", "silenced_until", "silenced_by", "silenced_reason")] == [
+        None
+    ] * 4

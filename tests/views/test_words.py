@@ -4,7 +4,7 @@ from datetime import UTC, timedelta, timezone
 
 import pytest
 
-from healthmon.views.words import ago, duration, moment, number, plural, printable, seconds
+from healthmon.views.words import ago, duration, moment, number, plural, printable, read_duration_ms, seconds
 
 NOON_MS = 1_795_521_600_000  # 2026-11-24T12:00:00Z
 
@@ -28,6 +28,18 @@ NOON_MS = 1_795_521_600_000  # 2026-11-24T12:00:00Z
 )
 def test_a_duration_is_said_in_at_most_two_units(ms: int, said: str) -> None:
     assert duration(ms) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        *(("90s", 90_000), ("15m", 900_000), ("2h", 7_200_000), ("1.5 d", 129_600_000), ("250ms", 250)),
+        *(("", None), ("2", None), ("h", None), ("-2h", None), ("2w", None), ("1e3s", None), ("٣h", None)),
+        ("9" * 13 + "s", None),
+    ],
+)
+def test_a_duration_is_read_with_its_unit(text: str, ms: int | None) -> None:
+    assert read_duration_ms(text) == ms
 
 
 def test_a_short_duration_has_one_unit() -> None:
