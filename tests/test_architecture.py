@@ -23,13 +23,13 @@ def code() -> tuple[Source, ...]:
 
 @cache
 def tracked() -> tuple[Source, ...]:
-    """Every text file that is committed."""
+    """Every text file that is committed: not the pictures."""
     names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
     files = [ROOT / name for name in names.split("\0") if name]
     return tuple(
         Source(path.relative_to(ROOT).as_posix(), path.read_text("utf-8", "replace"))
         for path in files
-        if path.is_file()
+        if path.is_file() and b"\0" not in path.read_bytes()
     )
 
 

@@ -35,6 +35,7 @@ try:
     from healthmon.run.viewing import desk_of
     from healthmon.views.api import api_routes
     from healthmon.views.exposition import metrics_routes
+    from healthmon.views.page import page_routes
 except ModuleNotFoundError as missing:
     package = (missing.name or "").partition(".")[0]
     if package not in ("h11", "starlette", "uvicorn", "watchfiles", "websockets"):
@@ -84,6 +85,7 @@ def routes_of(door: Door, sockets: Sockets, desk: Desk, replica: Replica, settin
         *sockets.routes(),
         *api_routes(desk, HEARTBEATS),
         *metrics_routes(collector_of(replica, settings, door.accepted, door.refused)),
+        *page_routes(),
     ]
 
 

@@ -78,9 +78,9 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """The app on a free port; its address."""
-    listener = socket.create_server(("127.0.0.1", 0))
+async def serving(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+    """The app on a port, a free one unless given; its address."""
+    listener = socket.create_server(("127.0.0.1", port))
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else head and body wait 40 ms for each other
     config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, ws="none")
     server = Server(config)
