@@ -26,7 +26,20 @@ COMMANDS = [
 
 
 def test_the_file_has_commands() -> None:
-    assert {words[0] for words in COMMANDS} == {"valkey-server", "beat", "monitor", "run"}
+    assert {words[0] for words in COMMANDS} == {"valkey-server", "beat", "gateway", "monitor", "run"}
+
+
+@pytest.mark.needs("docker-compose")
+def test_compose_takes_the_file() -> None:
+    subprocess.run(["docker-compose", "config", "-q"], cwd=ROOT, check=True, capture_output=True, timeout=30)
+
+
+@pytest.mark.parametrize("words", [words for words in COMMANDS if words[0] == "gateway"], ids=" ".join)
+def test_the_page_is_served_beyond_loopback_with_a_token_only(words: list[str], url: str) -> None:
+    program = [sys.executable, "-m", "healthmon", *words, "--port", "0", "--redis-url", url]
+    said = subprocess.run(program, capture_output=True, text=True, timeout=20, check=False)
+    assert said.returncode != 0
+    assert "HEALTH_TOKEN" in said.stderr
 
 
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words[0] == "beat"], ids=" ".join)
