@@ -233,7 +233,7 @@ class Replica:
         parts.tail.at["control"] = stored.cursor.get("control", "0-0").encode()
         parts.tail.at["events"] = stored.events_at
         parts.repair.generation = stored.generation
-        parts.repair.epoch_floor = max((one.epoch for one in stored.components), default=0)
+        parts.repair.epoch_floor = max(stored.epoch, *(one.epoch for one in stored.components), 0)
 
     async def _meet_again(self) -> None:
         """After a lost connection: wait for the server, see whether it is the same, put back what it lost."""

@@ -31,6 +31,7 @@ class Stored:
     cursor: Mapping[str, str]
     guard: Mapping[str, str]
     generation: str
+    epoch: int
     events_at: bytes
 
 
@@ -40,6 +41,7 @@ async def load(client: Redis, keys: Keys, defaults: Defaults) -> Stored:
     cursor = text_map(await call(client, "HGETALL", keys.cursor))
     guard = text_map(await call(client, "HGETALL", keys.guard))
     generation = await call(client, "GET", keys.generation) or b""
+    epoch = await call(client, "GET", keys.epoch) or b"0"
     blind = [text_map(fields) for _, fields in await call(client, "XRANGE", keys.blind, "-", "+")]
     gone = text_map(await call(client, "ZRANGE", keys.gone, 0, -1, "WITHSCORES"))
     ids = [raw.decode("ascii", "replace") for raw in await call(client, "ZRANGE", keys.components, 0, -1)]
@@ -52,6 +54,7 @@ async def load(client: Redis, keys: Keys, defaults: Defaults) -> Stored:
         cursor=cursor,
         guard=guard,
         generation=generation.decode(),
+        epoch=int(epoch) if epoch.isdigit() else 0,
         events_at=events_at,
     )
 
