@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from healthmon import __version__
 from healthmon.errors import HealthmonError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 INTERRUPTED: Final = 130
 # What a shell says of a program that wrote to a pipe which nobody reads any more.
 PIPE_CLOSED: Final = 141
+FAILED: Final = 1
 USAGE: Final = 2
 # A plugin of Nagios that ends with 2 says that something is critical: a mistyped option is UNKNOWN.
 _USAGE_ELSE: Final[Mapping[str, int]] = {"check": 3}
@@ -75,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unreachable, 6 no leader, 124 timed out, 130 interrupted, 141 nobody reads the output.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    begun: list[str] = []
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [words[1], "--help"]
     try:
         if not words or words[0] in ("--help", "-h", "help"):
             print(overview())
@@ -84,11 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif words[0] not in _ALL:
             return _unknown(words[0])
         else:
-            _built(words[0], begun)(args=words[1:], prog_name=f"healthmon {words[0]}")
+            return _run(words[0], words[1:])
         sys.stdout.flush()
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        return code if begun or code != USAGE else _misused(words[0])
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BrokenPipeError:
         return _quiet()
     return 0
@@ -104,8 +105,8 @@ def overview() -> str:
     return "\n".join(lines)
 
 
-def _built(name: str, begun: list[str]) -> Callable[..., Any]:
-    """The one command as a program, which puts its name into `begun` when its arguments are understood.
+def _run(name: str, words: list[str]) -> int:
+    """Build the one command and run it.
 
     Typer is imported here: it takes as long as starting Python six times.
     """
@@ -114,17 +115,27 @@ def _built(name: str, begun: list[str]) -> Callable[..., Any]:
     module = import_module(f"healthmon.cli.{name.replace('-', '_')}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     settings = {"help_option_names": ["--help", "-h"]}
-    app.command(context_settings=settings)(_ending(getattr(module, name.replace("-", "_")), begun))
-    return app
+    app.command(context_settings=settings)(_ending(getattr(module, name.replace("-", "_"))))
+    misuses = typer.BadParameter.__mro__[1]  # any wrong argument; typer does not export its name
+    try:
+        code = app(args=words, prog_name=f"healthmon {name}", standalone_mode=False)
+    except typer.Abort:
+        print("healthmon: nothing was done", file=sys.stderr)
+        return FAILED
+    except Exception as error:
+        if not isinstance(error, misuses):
+            raise
+        return _misused(name, error)
+    sys.stdout.flush()
+    return code or 0
 
 
-def _ending(command: Callable[..., None], begun: list[str]) -> Callable[..., None]:
+def _ending(command: Callable[..., None]) -> Callable[..., None]:
     """The command with its errors as one sentence on stderr and an exit code. A defect of ours shows its traceback."""
     from functools import wraps
 
     @wraps(command)
     def run(*args: object, **named: object) -> None:
-        begun.append(command.__name__)
         try:
             command(*args, **named)
             sys.stdout.flush()
@@ -149,8 +160,12 @@ def _unknown(word: str) -> int:
     return USAGE
 
 
-def _misused(command: str) -> int:
+def _misused(command: str, error: Exception) -> int:
     """The exit code for arguments that are wrong. What runs plugins reads stdout alone."""
+    from healthmon.cli.misuse import misuse
+
+    says = str(getattr(error, "format_message", error.__str__)())
+    print(f"healthmon: {misuse(says, command, tuple(getattr(error, 'possibilities', None) or ()))}", file=sys.stderr)
     code = _USAGE_ELSE.get(command, USAGE)
     if code != USAGE:
         print(f"UNKNOWN: wrong arguments: healthmon {command} --help")

@@ -47,8 +47,40 @@ def test_an_unknown_command_or_option_is_a_usage_error_with_the_nearest_one(heal
     assert (said.code, said.out) == (2, "")
     assert said.err == "healthmon: there is no command 'stats'; did you mean status?\n"
     assert healthmon("--colour").code == 2
-    assert healthmon("ls", "--limit", "many").code == 2
-    assert healthmon("why").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("ls", "--sate", "dead"), "ls has no option --sate; did you mean --state?"),
+        (("ls", "--colour"), "ls has no option --colour; `healthmon ls --help` tells more"),
+        (
+            ("ls", "-o", "xml"),
+            "--output: 'xml' is not one of 'table', 'wide', 'json', 'jsonl', 'name'; `healthmon ls --help`",
+        ),
+        (("ls", "--limit", "many"), "--limit must be a valid integer; `healthmon ls --help` tells more"),
+        (("ls", "--limit", "-1"), "--limit must be greater than or equal to 0; `healthmon ls --help` tells more"),
+        (("ls", "--limit"), "--limit takes a value, which is missing; `healthmon ls --help` tells more"),
+        (("why",), "ID is missing; `healthmon why --help` tells more"),
+        (
+            ("export",),
+            "WHAT is missing: prometheus-rules, grafana, systemd, compose, metrics; `healthmon export --help`",
+        ),
+        (("step-down", "now"), "there is no place for 'now'; `healthmon step-down --help` tells more"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence_that_names_the_fix(
+    healthmon: Command, words: tuple[str, ...], says: str
+) -> None:
+    said = healthmon(*words)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(f"healthmon: {says}")
+    assert said.err.count("\n") == 1
+
+
+def test_help_with_a_command_is_the_help_of_that_command(healthmon: Command) -> None:
+    assert healthmon("help", "ls") == healthmon("ls", "--help")
+    assert healthmon("help", "lss").err == "healthmon: there is no command 'lss'; did you mean ls?\n"
 
 
 def test_an_unreachable_redis_is_one_sentence_and_exit_code_5(

@@ -126,7 +126,7 @@ def test_when_it_takes_too_long_it_says_how_it_is_and_ends_with_124(healthmon: C
         (("jprime",), 3, "did you mean j_prime?"),
         (("api-1", "--for", "fine"), 2, "there is no state 'fine'"),
         (("api-1", "--for", ","), 2, "--for takes"),
-        ((), 2, "Missing argument"),
+        ((), 2, "ID is missing"),
     ],
 )
 def test_a_mistake_is_said_at_once(healthmon: Command, words: tuple[str, ...], code: int, says: str) -> None:
