@@ -47,10 +47,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Span:
-    """From when on, or how many of the latest, and whether to go on with what happens."""
+    """From when on, how many of the latest at most (None: all), and whether to go on with what happens."""
 
     since: str
-    limit: int
+    limit: int | None
     follow: bool
 
 
@@ -71,14 +71,20 @@ def events(
     event_type: Annotated[
         str, typer.Option("--type", metavar="TYPE[,TYPE]", help="Only of these types.", show_default=False)
     ] = "",
-    limit: Annotated[int, typer.Option(min=0, metavar="N", help="How many of the latest without --since.")] = _LATEST,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help=f"How many of the latest at most; {_LATEST} unless --since is given, then all."
+        ),
+    ] = None,
     output: Output = Form.TABLE,
     redis_url: RedisUrl = None,
     prefix: Prefix = None,
 ) -> None:
     """Show what happened, oldest first; with -f, also what happens. Nothing is lost between two calls with --since."""
     wanted = Wanted(component_id, _types(event_type))
-    run(_events, wanted, Span(since, limit, follow), output, Where(redis_url, prefix))
+    latest = _LATEST if limit is None and not since else limit
+    run(_events, wanted, Span(since, latest, follow), output, Where(redis_url, prefix))
 
 
 async def _events(wanted: Wanted, span: Span, form: Form, where: Where) -> None:
@@ -88,7 +94,7 @@ async def _events(wanted: Wanted, span: Span, form: Form, where: Where) -> None:
         # Without --since, the latest are shown and following goes on behind the newest of all at that moment.
         last = await here.events.last()
         cursor = await _cursor(here, span.since)
-        old = _after(here, cursor, last) if span.since else _latest(here, wanted, span.limit, last)
+        old = _after(here, cursor, last) if span.limit is None else _latest(here, wanted, span.limit, (cursor, last))
         shown = [entry async for entry in old if wanted(entry)] if form is Form.JSON and not span.follow else None
         if shown is not None:
             say_all(form, [json_of_event(entry) for entry in shown], "stream_id")
@@ -162,10 +168,13 @@ async def _cursor(here: Session, since: str) -> str:
     return cursor
 
 
-async def _latest(here: Session, wanted: Wanted, limit: int, last: str) -> AsyncIterator[StreamEntry]:
+async def _latest(here: Session, wanted: Wanted, limit: int, within: tuple[str, str]) -> AsyncIterator[StreamEntry]:
+    """The latest events behind the first id of `within`, up to its second."""
     found: list[StreamEntry] = []
     if limit:
-        async for entry in here.events.backwards(last):
+        async for entry in here.events.backwards(within[1]):
+            if place(entry.id) <= place(within[0]):
+                break
             if wanted(entry):
                 found.append(entry)
             if len(found) == limit:

@@ -67,6 +67,14 @@ def test_two_calls_with_since_miss_and_repeat_nothing(healthmon: Command) -> Non
 
 
 @pytest.mark.usefixtures("told")
+def test_since_and_a_limit_are_the_latest_of_those_after_it(healthmon: Command) -> None:
+    every = entries(healthmon, "--limit", "100")
+    third = every[2]["stream_id"]
+    assert entries(healthmon, "--since", third, "--limit", "2") == every[-2:]
+    assert entries(healthmon, "--since", third, "--limit", "100") == every[3:]
+
+
+@pytest.mark.usefixtures("told")
 def test_since_takes_a_duration(healthmon: Command) -> None:
     assert len(entries(healthmon, "--since", "1h")) == 7
     said = healthmon("events", "--since", "yesterday")
