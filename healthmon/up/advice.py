@@ -38,6 +38,7 @@ class Advice:
     keys: Keys
     command: str
     left: bool
+    replicas: int = 3
 
     def to_try(self, leader: str, pids: Mapping[str, int], components: Sequence[str]) -> list[str]:
         """The lines. `pids`: of what runs, by its name."""
@@ -55,7 +56,8 @@ class Advice:
             (f"{redis} SUBSCRIBE {keys.alerts}", "each alert, as it comes"),
             (f"{redis} XADD '{keys.heartbeats}' '*' id mine", "a heartbeat from anything"),
         ]
-        for name, follows in ((VIEWERS, "it comes back by itself"), (leader, "another one leads")):
+        then = "another one leads" if self.replicas > 1 else "it comes back, and leads"
+        for name, follows in ((VIEWERS, "it comes back by itself"), (leader, then)):
             if pid := pids.get(name):
                 lines.append((f"kill -9 {pid}  # {name}", follows))
         width = min(max(len(line) for line, _ in lines), _COMMAND)

@@ -66,9 +66,10 @@ class Screen:
         terminal = self._terminal
         shape = terminal.plain(mark.text)
         time = moment(at_ms, at_ms)
-        head = f"{time} {shape:<2}{terminal.plain(who):<{_WHO_WIDTH}} "
+        width = 2 if terminal.unicode else 3  # of a shape and what is behind it: `!!` is one
+        head = f"{time} {shape:<{width}}{terminal.plain(who):<{_WHO_WIDTH}} "
         text = _fitting(terminal, what.text, len(head))
-        painted = f"{terminal.paint(mark)}{' ' * (2 - len(shape))}"
+        painted = f"{terminal.paint(mark)}{' ' * (width - len(shape))}"
         rest = terminal.paint(Cell(text, what.tone))
         self._put(f"{time} {painted}{terminal.plain(who):<{_WHO_WIDTH}} {rest}")
 

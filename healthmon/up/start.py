@@ -195,7 +195,7 @@ async def _show(plan: Plan, follower: Follower, household: Household, screen: Sc
             if stage is not None:
                 await stage.raise_curtain()
             found = left and plan.own.origin("redis_url") == "default"
-            advice = Advice(url, follower.keys, command_name(), left=found)
+            advice = Advice(url, follower.keys, command_name(), left=found, replicas=plan.replicas)
             screen.show(advice.to_try(follower.leader, household.pids(), list(components)))
             if stage is not None:
                 await stage.register(plan.rules)

@@ -32,7 +32,7 @@ def told(capsys: pytest.CaptureFixture[str], terminal: Terminal, **fields: str) 
 
 def test_a_transition_is_one_line_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
     line = told(capsys, Terminal(), **TRANSITION)
-    assert line[8:] == " # worker-1     Degraded -> Unhealthy: no heartbeat for 4.0 s (unhealthy after 4 s)"
+    assert line[8:] == " #  worker-1     Degraded -> Unhealthy: no heartbeat for 4.0 s (unhealthy after 4 s)"
 
 
 def test_a_line_that_is_too_long_loses_the_brackets_first(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,11 +46,13 @@ def test_a_line_that_is_too_long_loses_the_brackets_first(capsys: pytest.Capture
 def test_states_are_told_by_the_words_of_every_other_surface(capsys: pytest.CaptureFixture[str]) -> None:
     line = told(capsys, Terminal(unicode=True), **TRANSITION | {"from": "initializing", "to": "permanently_failed"})
     assert " ⊘ worker-1     Starting → Gave up: " in line
+    line = told(capsys, Terminal(), **TRANSITION | {"from": "initializing", "to": "permanently_failed"})
+    assert " !! worker-1     Starting -> Gave up: " in line
 
 
 def test_what_is_no_transition_is_told_by_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     line = told(capsys, Terminal(), type="breaker", id="db", rule="open", reason="5 failures in a row")
-    assert line[8:] == " - db           breaker open: 5 failures in a row"
+    assert line[8:] == " -  db           breaker open: 5 failures in a row"
     line = told(capsys, Terminal(), type="restart", id="db", rule="taken", reason="restart 1 taken by mon-1")
     assert line.endswith("db           restart 1 taken by mon-1")
 
@@ -76,7 +78,7 @@ def _bare(line: str) -> str:
 
 def test_a_new_leader_is_told_with_its_pid(capsys: pytest.CaptureFixture[str]) -> None:
     line = told(capsys, Terminal(), type="leader", replica="mon-1", epoch="7", reason="no replica held the lease")
-    assert line[8:] == " - mon-1        leads (pid 4711): no replica held the lease"
+    assert line[8:] == " -  mon-1        leads (pid 4711): no replica held the lease"
 
 
 def test_what_strangers_wrote_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +95,12 @@ def test_every_line_at_the_start_fits_80_columns() -> None:
         assert any(re.search("kill -9 4194304  # mon-1 +another one leads", line) for line in lines)
         assert any(re.search("kill -9 4194303  # worker-1 +it comes back by itself", line) for line in lines)
         assert any("redis-cli -p 65535 HGETALL 'healthmon:{0}:counts'" in line for line in lines)
+
+
+def test_the_only_replica_is_followed_by_itself() -> None:
+    advice = Advice("redis://127.0.0.1:65535/0", Keys(), "healthmon", left=True, replicas=1)
+    lines = advice.to_try("mon-1", {"mon-1": 7}, ())
+    assert any(re.search("kill -9 7  # mon-1 +it comes back, and leads", line) for line in lines)
 
 
 def test_nobody_is_advised_to_kill_what_does_not_run() -> None:
