@@ -67,7 +67,7 @@ class Announcer:
         )
         self._rtt_ms = (clock.monotonic_s() - asked_s) * 1000
         self.leader = (leader or b"").decode().partition("|")[0]
-        await self._meet([one.decode() for one in seen if one.decode() != self.replica])
+        await self._meet([one.decode() for one in seen if one.decode() != self.replica], leads=said["role"] != GATEWAY)
 
     async def leave(self) -> None:
         """A clean stop leaves no trace of a live replica."""
@@ -80,8 +80,10 @@ class Announcer:
         await call(self.client, "PING")
         return (clock.monotonic_s() - asked_s) * 1000
 
-    async def _meet(self, others: list[str]) -> None:
+    async def _meet(self, others: list[str], *, leads: bool) -> None:
         """Who of those that announced themselves lately lives, and whether all have the same rules.
+
+        `leads`: whether this replica may come to lead; what the rules of one are that never does changes nothing.
 
         One that was killed announces nothing more, but is remembered for seconds: its alive channel tells at once.
         Channels are asked for by the incarnations known from before, and again where one has changed.
@@ -101,7 +103,7 @@ class Announcer:
                 break
         observing = {other for other, (_, _, role, _) in zip(others, told, strict=True) if role == GATEWAY.encode()}
         for other, (_, digest, *_) in zip(others, told, strict=True):
-            if other not in observing:
+            if leads and other not in observing:
                 self._compare(other, (digest or b"").decode())
         pairs = zip([self.replica, *others], counts[1::2], strict=True)
         self.live = frozenset(one for one, count in pairs if count and one not in observing)

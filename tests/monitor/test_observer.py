@@ -66,6 +66,16 @@ async def test_the_others_count_it_neither_as_a_standby_nor_as_one_with_other_ru
     assert "replica a-gate has other thresholds" not in caplog.text
 
 
+async def test_it_says_nothing_of_a_failover_by_rules_that_it_will_never_lead_by(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with replicas(url, "one") as some, anyio.create_task_group() as group:
+        observer = await observe(group, some)
+        await eventually(lambda: "one" in observer.parts.announcer.live)
+        group.cancel_scope.cancel()
+    assert "other thresholds" not in caplog.text
+
+
 async def test_it_does_not_take_a_led_fleet_for_leaderless_and_leaves_no_trace(url: str) -> None:
     async with replicas(url, "one") as some:
         async with anyio.create_task_group() as group:
