@@ -6,12 +6,13 @@ those of `healthmon.views.why_told`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from healthmon.core.blindness import Blindness
 from healthmon.core.component import WORSE, Component, HealthState, Status
 from healthmon.core.event import Event, EventType
+from healthmon.core.flapping import COMMIT_EVERY_MS, held_until_ms
 from healthmon.core.guard import Brake
 from healthmon.core.policy import Defaults
 from healthmon.core.rules import BRAKE_MS_MAX, SILENCE_STAGES
@@ -223,7 +224,16 @@ def _steps(known: Known) -> list[Step]:
     ageing_ms = _forgotten_ms(component, known.defaults)
     if ageing_ms:
         steps.append(Step("", ageing_ms, "unless it is heard from"))
-    return steps
+    return [_held(step, component) for step in steps] if held_until_ms(component) > known.now_ms else steps
+
+
+def _held(step: Step, component: Component) -> Step:
+    """While it flaps, every change but to dead waits until the last one is old enough."""
+    if step.state in ("", HealthState.DEAD):
+        return step
+    if step.at_ms:
+        return replace(step, at_ms=max(step.at_ms, held_until_ms(component)))
+    return replace(step, condition=f"{step.condition}, {seconds(COMMIT_EVERY_MS)} after its last change at the soonest")
 
 
 def _awaited_steps(known: Known) -> list[Step]:

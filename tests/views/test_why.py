@@ -201,6 +201,16 @@ def test_after_a_restart_it_has_so_long_to_be_heard_from() -> None:
     assert lines(known(one))["next"] == "Dead at 19:33:02 if it is not heard from; Healthy at its first heartbeat"
 
 
+def test_while_it_flaps_it_says_how_long_a_change_waits() -> None:
+    one = component(HealthState.INITIALIZING, "restart", "restart 1 of 5 succeeded", NOW - 3000)
+    one.restart = replace(one.restart, done=1, awaiting_ms=NOW - 3000)
+    one.flapping = NOW - 60_000
+    waits = "; Healthy at its first heartbeat, 10 s after its last change at the soonest"
+    assert lines(known(one))["next"] == "Dead at 19:33:02 if it is not heard from" + waits
+    one.since_ms = NOW - 10_000
+    assert lines(known(one))["next"].endswith("; Healthy at its first heartbeat")
+
+
 def test_a_mass_failure_puts_deaths_off_and_is_said() -> None:
     silent = component(
         HealthState.HEALTHY, "heartbeat", "first heartbeat", NOW - 90_000, last_heartbeat_ms=NOW - 60_000
