@@ -8,7 +8,8 @@ import typer
 
 from healthmon.cli.options import Form, Output
 from healthmon.cli.output import is_for_people, say, say_all, tell, terminal
-from healthmon.settings import SettingRow, describe, load_serving_settings, load_settings
+from healthmon.settings import SettingRow, describe, load_serving_settings, load_settings, masked_url
+from healthmon.store.runtime_folder import read_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,9 @@ def config(
     settings = load_settings()
     for warning in settings.warnings:
         tell(warning)
+    left = read_url() if settings.origin("redis_url") == "default" else None
+    if left and not defaults:
+        tell(f"while HEALTH_REDIS_URL is not set, commands use {masked_url(left)} of your `healthmon up`")
     rows = describe(settings) + describe(load_serving_settings())
     if defaults:
         say(_toml(rows))

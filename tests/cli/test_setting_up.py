@@ -20,6 +20,7 @@ from healthmon.settings import ServingSettings, Settings
 from healthmon.store.acl import Role
 from healthmon.store.codec import decode_heartbeats
 from healthmon.store.keys import STATES, Keys, rows_of
+from healthmon.store.runtime_folder import write_url
 from tests.cli.conftest import ROOT, Command, wait
 from tests.cli.fleet import Fleet
 from tests.servers import FreshServer
@@ -46,6 +47,14 @@ def test_config_shows_each_setting_with_its_source_and_no_password(
     assert rows["HEALTH_REDIS_URL"]["origin"] == "environment"
     assert rows["HEALTH_REDIS_URL"]["value"] == "redis://ann:***@db:6379/0"
     assert (rows["HEALTH_DEAD_THRESHOLD"]["value"], rows["HEALTH_DEAD_THRESHOLD"]["origin"]) == ("180", "default")
+
+
+def test_config_says_which_server_commands_find_where_none_is_set(healthmon: Command) -> None:
+    assert healthmon("config").err == ""
+    write_url("redis://127.0.0.1:7001/0")
+    said = healthmon("config").err
+    assert said.endswith("commands use redis://127.0.0.1:7001/0 of your `healthmon up`\n")
+    assert healthmon("config", "--defaults").err == ""
 
 
 def test_the_defaults_are_a_file_that_may_be_named_in_health_config(
