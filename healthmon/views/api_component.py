@@ -176,8 +176,8 @@ class ComponentViews:
                 "GET",
                 "/health/components/{id}/check",
                 "check",
-                "The state of one component as a status code, by the grades of `healthmon check`. With no leader it is as "
-                "old as `freshness` says: a monitor that is away takes no component out of service.",
+                "The state of one component as a status code, by the grades of `healthmon check`. With no leader it is "
+                "as old as `freshness` says: a monitor that is away takes no component out of service.",
                 self.check,
                 parameters=(WHICH, WARN),
                 answers={
