@@ -6,7 +6,7 @@ import { go } from "./place.js";
 import { themeNow, toggleTheme } from "./theme.js";
 import { shardOf } from "./title.js";
 import { askToken } from "./token.js";
-import { duration } from "./words.js";
+import { duration, plural } from "./words.js";
 
 const VIEWS = [["fleet", "/", "Fleet"], ["events", "/events", "Events"], ["alerts", "/alerts", "Alerts"], ["cluster", "/cluster", "Cluster"]];
 const PULSE = { live: "live", connecting: "connecting", locked: "no token" };
@@ -98,7 +98,7 @@ function Banner({ fresh, health }) {
       : ""}
     ${mass
       ? html`<div class="banner mass">
-          <strong>Mass failure</strong> ${mass.silent ? `${mass.silent} components fell silent at once. ` : ""}Deaths by silence and restarts
+          <strong>Mass failure</strong> ${mass.silent ? `${plural(mass.silent, "component")} fell silent at once. ` : ""}Deaths by silence and restarts
           wait: the likelier fault is the network or healthmon itself. <a href="/cluster">See the cluster</a>
         </div>`
       : ""}
