@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -31,6 +33,7 @@ REDIRECTS_MAX: Final = 3
 ANSWER_MAX: Final = 200
 # The codes after which the same POST may be made elsewhere; 303 asks for a GET, which does nothing.
 AGAIN: Final = (301, 302, 307, 308)
+_calling: ContextVar[bool] = ContextVar("calling", default=False)
 
 
 def origin_of(url: str) -> str:
@@ -73,11 +76,14 @@ class Poster:
         if self._tls is None:
             # Importing httpx and reading the certificates takes 0.2 s: not in the loop that has rounds to keep.
             self._tls = await anyio.to_thread.run_sync(_prepare)
-        where = self.shown(url)
-        with anyio.move_on_after(timeout_s):
-            answer = await self._call(url, body, headers, timeout_s, where)
-            if answer is not None:
-                return answer
+        where, outer = self.shown(url), _calling.set(True)
+        try:
+            with anyio.move_on_after(timeout_s):
+                answer = await self._call(url, body, headers, timeout_s, where)
+                if answer is not None:
+                    return answer
+        finally:
+            _calling.reset(outer)
         return Answer(ok=False, detail=f"no answer from {where} within {timeout_s:g} s")
 
     async def _call(
@@ -88,7 +94,6 @@ class Poster:
 
         try:
             url = httpx.URL(address)
-            # Not in the URL: httpx logs that.
             login = httpx.BasicAuth(url.username, url.password) if url.userinfo else None
             async with httpx.AsyncClient(auth=login, verify=self._tls or True, timeout=timeout_s) as client:
                 return await self._post(client, url.copy_with(userinfo=b""), body, headers, where)
@@ -125,7 +130,13 @@ class Poster:
 def _prepare() -> ssl.SSLContext:
     import httpx  # noqa: PLC0415  # in a thread, so that the loop does not wait for it
 
+    logging.getLogger("httpx").addFilter(_is_of_others)
     return httpx.create_ssl_context()
+
+
+def _is_of_others(_: logging.LogRecord) -> bool:
+    """Whether httpx may log this: at INFO it logs each request's URL, which may be all that is secret of a service."""
+    return not _calling.get()
 
 
 async def _judged(answer: httpx.Response, where: str) -> Answer:

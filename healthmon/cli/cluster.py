@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from healthmon.views.terminal import Terminal
 
 _HEAD: Final = ("ROLE", "REPLICA", "SEEN", "LAG", "RTT", "PID", "VERSION", "HOST")
-_WIDE_HEAD: Final = (*_HEAD[:-1], "RULES", "EPOCH", "SINCE", "ROUND P99", "COMPONENTS", "INCARNATION", "HOST")
+_WIDE_HEAD: Final = (
+    *(*_HEAD[:-1], "RULES", "EPOCH", "SINCE", "ROUND P99", "ENTRIES BEHIND", "SKEW", "FENCED WRITES", "COMPONENTS"),
+    *("INCARNATION", "HOST"),
+)
 
 
 def cluster(output: Output = Form.TABLE, redis_url: RedisUrl = None, prefix: Prefix = None) -> None:
@@ -137,10 +140,13 @@ def _cells(replica: Replica, leader: str, now_ms: int, *, wide: bool) -> list[Ce
             replica.get("epoch"),
             replica.get("since"),
             _in_ms(replica.get("round_p99_ms")),
+            replica.get("lag_entries"),
+            _in_ms(replica.get("skew_ms")),
+            replica.get("fenced_writes"),
         ]
         cells += [replica.get("components"), replica.get("incarnation")]
     return [*cells, replica.get("host")]
 
 
 def _in_ms(text: str) -> str:
-    return f"{float(text):.3g} ms" if text.replace(".", "", 1).isdecimal() else text
+    return f"{float(text):.3g} ms" if text.removeprefix("-").replace(".", "", 1).isdecimal() else text

@@ -12,12 +12,15 @@ from healthmon.cli.options import Form, Output, Prefix, RedisUrl
 from healthmon.cli.output import is_for_people, say, say_all, terminal
 from healthmon.cli.session import Session, Where, run, session, settings_of
 from healthmon.errors import ConfigurationError, HealthmonError, NotPermitted, UnfitServer
+from healthmon.run.alerting import plan_of
 from healthmon.settings import masked_url
 from healthmon.store.acl import Role, dry_runs
 from healthmon.store.calls import call
 from healthmon.store.client import check_server, open_client
+from healthmon.store.deliveries import Deliveries
 from healthmon.store.founding import HEARTBEATS_MAX
-from healthmon.store.keys import HISTORY_MAX, REJECTED_MAX
+from healthmon.store.keys import ALERTS_DEAD_MAX, HISTORY_MAX, REJECTED_MAX
+from healthmon.store.scripts import Scripts
 from healthmon.views import diagnosis
 from healthmon.views.care import Cared, judge_care
 from healthmon.views.diagnosis import Finding, Refusals, Rights, ServerFacts, StreamUse
@@ -39,7 +42,7 @@ _TONES: Final[dict[str, Tone]] = {"ok": "ok", "warning": "warn", "problem": "bad
 
 
 def doctor(output: Output = Form.TABLE, redis_url: RedisUrl = None, prefix: Prefix = None) -> None:
-    """Check settings, Redis, rights, replicas and streams: what was found, and how to mend it.
+    """Check settings, alerts file, Redis, rights, replicas and streams: what was found, and how to mend it.
 
     The exit code is 1 when there is a problem; a warning is none.
     """
@@ -69,7 +72,7 @@ async def _examined(where: Where) -> tuple[list[Finding], str]:
         names = diagnosis.judge_names(settings_of(where, quiet=True).warnings)
     except ConfigurationError as error:
         return [Finding("settings", "problem", str(error).replace("\n", "; "), "correct what is named")], ""
-    findings, url = [names], ""
+    findings, url = [names, _alerts(where)], ""
     try:
         async with session(where, quiet=True) as here:
             url = here.url
@@ -77,6 +80,16 @@ async def _examined(where: Where) -> tuple[list[Finding], str]:
     except HealthmonError as error:
         findings.append(_failure(error))
     return findings, url
+
+
+def _alerts(where: Where) -> Finding:
+    """The alerts file as a replica that starts here would read it."""
+    settings = settings_of(where, quiet=True)
+    try:
+        plan = plan_of(settings)
+    except ConfigurationError as error:
+        return diagnosis.judge_alerts(str(settings.alerts_file), (), str(error))
+    return diagnosis.judge_alerts(str(settings.alerts_file or ""), list(plan.sinks) if plan else [])
 
 
 def _failure(error: HealthmonError) -> Finding:
@@ -124,6 +137,8 @@ async def _cluster_findings(here: Session, watch: Watch) -> AsyncIterator[Findin
     counts = Counter(entry.fields.get("reason", "?") for entry in refused)
     yield diagnosis.judge_refusals(Refusals(counts, all_kept=len(refused) < REJECTED_MAX))
     yield diagnosis.judge_blindness((await here.reader.blindness(since_ms)).stretches, watch.now_ms)
+    letters = await Deliveries(here.client, here.keys, Scripts()).dead_letters(ALERTS_DEAD_MAX)
+    yield diagnosis.judge_dead_letters(sum(letter.ms >= since_ms for letter in letters))
     for finding in judge_care(await _cared(here), replicas, leader, await here.brake(), watch.now_ms):
         yield finding
 

@@ -60,6 +60,15 @@ class Buckets:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
+    def quantile(self, share: float) -> float:
+        """The value that this share of all does not exceed, as Prometheus estimates it; 0 before the first value."""
+        wanted, below, least = share * sum(self.counts), 0, 0.0
+        for most, count in zip(self.bounds, self.counts, strict=False):
+            if count and below + count >= wanted:
+                return least + (most - least) * (wanted - below) / count
+            below, least = below + count, most
+        return least if below < wanted else 0.0
+
 
 @dataclass(slots=True)
 class Measures:

@@ -34,7 +34,7 @@ try:
     from healthmon.run.measured import collector_of
     from healthmon.run.viewing import desk_of
     from healthmon.views.api import api_routes
-    from healthmon.views.exposition import metrics_routes
+    from healthmon.views.exposition import METRICS, metrics_routes
     from healthmon.views.page import page_routes
 except ModuleNotFoundError as missing:
     package = (missing.name or "").partition(".")[0]
@@ -58,6 +58,8 @@ logger = logging.getLogger("healthmon.gateway")
 def make_app(routes: Sequence[BaseRoute], access: Access, settings: ServingSettings) -> App:
     """The routes behind the guard: every request has its `grant`, every error is JSON, every response is dressed."""
     inner = Starlette(routes=routes, exception_handlers=dict(HANDLERS))
+    # A redirect is made of the Host header, and behind a proxy it would name http: a token might go there in the clear.
+    inner.router.redirect_slashes = False
     limits = Limits(settings.http_body_max, settings.http_timeout)
     app: App = Guard(cast("App", inner), access, limits, settings.http_cors)
     if settings.http_cors:
@@ -83,7 +85,7 @@ def routes_of(door: Door, sockets: Sockets, desk: Desk, replica: Replica, settin
     return [
         *heartbeat_routes(door),
         *sockets.routes(),
-        *api_routes(desk, HEARTBEATS),
+        *api_routes(desk, (*HEARTBEATS, METRICS)),
         *metrics_routes(collector_of(replica, settings, door.accepted, door.refused)),
         *page_routes(),
     ]

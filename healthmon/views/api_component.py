@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from healthmon.core.alert import rfc3339
-from healthmon.core.component import Component, HealthState
+from healthmon.core.component import Component
 from healthmon.core.event import Event
 from healthmon.core.score import FLOORS, metric_score
 from healthmon.errors import HealthmonError, NoSuchComponent
@@ -29,13 +29,15 @@ from healthmon.views.happened import event_json
 from healthmon.views.record import record_json
 from healthmon.views.sampling import Sampler
 from healthmon.views.sending import lines_for_redis, lines_for_sending
+from healthmon.views.verdict import Bounds, Grade
 from healthmon.views.why import Known, explain
 from healthmon.views.why_told import why_json, why_lines
 
 # What a cold path may take of Redis while it answers slowly: the record is shown without its past then.
 PAST_S: Final = 1.0
 TIMELINE_MAX: Final = 200
-_CHECKS: Final[Mapping[HealthState, int]] = {HealthState.HEALTHY: 200, HealthState.DEGRADED: 429}
+# By the grades of `healthmon check`, so that both say the same of a state.
+_CHECKS: Final[Mapping[Grade, int]] = {Grade.OK: 200, Grade.WARNING: 429}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class ComponentViews:
     async def check(self, asked: Asked) -> Response:
         """Its state as a status code, for load balancers and scripts."""
         component = self._known(asked["id"])
-        status = _CHECKS.get(component.state, 503)
+        status = _CHECKS.get(Bounds().grade(component.state.value), 503)
         if status == 429:
             status = int(asked["warn"])
         said = {
@@ -174,13 +176,16 @@ class ComponentViews:
                 "GET",
                 "/health/components/{id}/check",
                 "check",
-                "The state of one component as a status code.",
+                "The state of one component as a status code, by the grades of `healthmon check`. With no leader it is "
+                "as old as `freshness` says: a monitor that is away takes no component out of service.",
                 self.check,
                 parameters=(WHICH, WARN),
                 answers={
                     200: Answer("It is healthy.", schemas.CHECK),
-                    429: Answer("It is degraded; `warn` chooses another status.", schemas.CHECK),
-                    503: Answer("It is anything else.", schemas.CHECK),
+                    429: Answer(
+                        "It is degraded, restarting or starting; `warn` chooses another status.", schemas.CHECK
+                    ),
+                    503: Answer("It is unhealthy, dead, given up, or unknown, as after a goodbye.", schemas.CHECK),
                     404: UNKNOWN,
                 },
                 tag="components",
@@ -196,7 +201,7 @@ LIMIT: Final = Parameter("limit", "How many.", "whole", otherwise=50, least=1, m
 BEFORE: Final = Parameter("before", "Only older ones than this stream id.", pattern=STREAM_ID_PATTERN)
 UNKNOWN: Final = Answer("There is no such component.", schemas.ERROR)
 AWAY: Final = Answer("Redis is away.", schemas.ERROR)
-WARN: Final = Parameter("warn", "The status for a degraded one.", otherwise="429", choices=("200", "429", "503"))
+WARN: Final = Parameter("warn", "The status instead of 429.", otherwise="429", choices=("200", "429", "503"))
 
 
 def _no_such(component_id: str) -> NoSuchComponent:

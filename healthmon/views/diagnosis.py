@@ -210,6 +210,25 @@ def judge_blindness(stretches: Sequence[tuple[int, int]], now_ms: int) -> Findin
     return Finding("blind time", "warning", fact, "run two replicas or more; see the log of Redis")
 
 
+def judge_alerts(file: str, sinks: Sequence[str], wrong: str = "") -> Finding:
+    """Whom alerts are handed to. `file`: of HEALTH_ALERTS_FILE, "" for none; `wrong`: what is wrong with it."""
+    if wrong:
+        fix = "correct what is named: no replica starts with it"
+        return Finding("alerts", "problem", wrong.replace("\n", "; "), fix)
+    if not file:
+        return Finding("alerts", "ok", "no HEALTH_ALERTS_FILE here: alerts are in Redis, and handed to nobody")
+    return Finding("alerts", "ok", f"{file} names {plural(len(sinks), 'sink')}: {', '.join(sinks)}")
+
+
+def judge_dead_letters(count: int) -> Finding:
+    """What no sink took in the last hour."""
+    if not count:
+        return Finding("deliveries", "ok", "no alert became a dead letter in the last hour")
+    fact = f"{plural(count, 'alert')} became {'a dead letter' if count == 1 else 'dead letters'} in the last hour"
+    fix = "`healthmon alerts` lists them with the reason, `healthmon alerts test` tries the sinks"
+    return Finding("deliveries", "warning", fact, fix)
+
+
 def judge_names(warnings: Sequence[str]) -> Finding:
     """HEALTH_ names that nobody knows."""
     if not warnings:

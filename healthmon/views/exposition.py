@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import anyio
 import anyio.lowlevel
@@ -13,6 +14,16 @@ from starlette.routing import BaseRoute, Route
 
 from healthmon.core.access import Scope, demand
 from healthmon.views.collector import HealthCollector
+from healthmon.views.endpoint import Answer, Endpoint
+
+METRICS: Final = Endpoint(
+    "GET",
+    "/metrics",
+    "metrics",
+    "What Prometheus scrapes: this replica, and of the leader the components. docs/metrics.md has every name.",
+    answers={200: Answer("Prometheus' text format 0.0.4.", media="text/plain")},
+    tag="cluster",
+)
 
 
 class _One:

@@ -26,7 +26,7 @@ _WHOLE: Final = frozenset(
     (
         *("total_heartbeats", "missed_heartbeats", "refused_heartbeats", "restart_count", "restart_attempt"),
         *("restart_max", "restart_rev", "breaker_failures", "self_recoveries", "born", "epoch", "rev", "guard"),
-        *("lag_entries", "lag_ms", "components"),
+        *("lag_entries", "lag_ms", "skew_ms", "fenced_writes", "components"),
     )
 )
 _REAL: Final = frozenset(("score", "uptime_seconds", "interval_s", "rtt_ms", "round_p99_ms"))

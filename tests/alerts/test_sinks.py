@@ -40,6 +40,17 @@ async def test_a_webhook_gets_the_whole_cloud_event_signed(receiver: Receiver) -
     assert headers["x-healthmon-signature"] == f"sha256={hmac.new(b's3cret', stamped, hashlib.sha256).hexdigest()}"
 
 
+async def test_the_url_of_a_webhook_is_logged_by_nobody_though_a_program_logs_all_that_httpx_says(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await Webhook(receiver.url, "", 5).send([message_of(alert("api", "dead"), 0, 0)])
+    assert "/alerts" not in caplog.text
+    async with httpx.AsyncClient() as client:
+        await client.post(receiver.url, json=alert("api", "dead"))
+    assert "/alerts" in caplog.text, "what the program asks for itself is logged as before"
+
+
 @pytest.mark.parametrize(("status", "hopeless"), [(400, True), (422, True), (401, False), (404, False), (500, False)])
 async def test_an_answer_that_is_no_success_is_undelivered_and_says_whether_for_ever(
     receiver: Receiver, status: int, hopeless: bool

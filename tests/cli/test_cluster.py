@@ -36,7 +36,8 @@ def test_the_cluster_in_json_has_the_fields_that_replicas_say(healthmon: Command
 
 def test_what_to_know_of_a_cluster_stands_below_it(healthmon: Command, fleet: Fleet) -> None:
     fleet.store()
-    fleet.announce("mon-a", role="leader", epoch="17", incarnation="ab12")
+    work = {"round_p99_ms": "4.97", "lag_entries": "12", "skew_ms": "-31", "fenced_writes": "2"}
+    fleet.announce("mon-a", role="leader", epoch="17", incarnation="ab12", **work)
     fleet.announce("mon-b", digest="d2", version="0.2.0")
     fleet.announce("mon-c", seen_ago_s=40)
     said = healthmon("cluster", "-o", "wide")
@@ -44,6 +45,7 @@ def test_what_to_know_of_a_cluster_stands_below_it(healthmon: Command, fleet: Fl
     assert "warning  settings that decide differ" in said.out
     assert any(line.startswith("gone      mon-c") for line in said.lines)
     assert {"RULES", "EPOCH", "INCARNATION"} <= set(said.lines[4].split())
+    assert " ".join(said.lines[5].split()).endswith("4.97 ms 12 -31 ms 2 ab12 web-01")
 
 
 def test_a_cluster_without_a_leader_says_for_how_long(healthmon: Command, fleet: Fleet) -> None:

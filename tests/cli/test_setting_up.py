@@ -156,6 +156,32 @@ def test_doctor_ends_with_1_on_any_problem_and_names_the_fix(healthmon: Command,
     assert healthmon("doctor", "-o", "jsonl").code == 1
 
 
+def test_doctor_reads_the_alerts_file_as_a_replica_would(
+    healthmon: Command, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    healthy(fleet)
+    file = tmp_path / "alerts.toml"
+    monkeypatch.setenv("HEALTH_ALERTS_FILE", str(file))
+    for text, grade, fact in (
+        ('[sinks.chat]\nkind = "log"', "ok", "names 1 sink: chat"),
+        ('[sinks.chat]\nkind = "pigeon"', "problem", f"{file}:2"),
+    ):
+        file.write_text(text)
+        said = healthmon("doctor", "-o", "json")
+        (found,) = [one for one in json.loads(said.out) if one["check"] == "alerts"]
+        assert (found["grade"], fact in found["fact"], said.code) == (grade, True, int(grade == "problem")), found
+    file.unlink()
+    assert "cannot be read" in healthmon("doctor").out
+
+
+def test_doctor_counts_alerts_that_nobody_took(healthmon: Command, fleet: Fleet) -> None:
+    healthy(fleet)
+    fleet.do("XADD", fleet.keys.alerts_dead, f"{fleet.server_ms - 4_000_000}-0", "sink", "chat")
+    assert grades(healthmon)["deliveries"] == "ok"
+    fleet.do("XADD", fleet.keys.alerts_dead, "*", "sink", "chat", "reason", "410 Gone")
+    assert "1 alert became a dead letter in the last hour" in healthmon("doctor").out
+
+
 def test_doctor_counts_refusals_and_blind_time_of_the_last_hour(healthmon: Command, fleet: Fleet) -> None:
     fleet.beat("api-1")
     fleet.now_ms += 20_000

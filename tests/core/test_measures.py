@@ -54,6 +54,16 @@ def test_a_value_is_counted_in_the_bucket_of_the_least_bound_that_holds_it() -> 
     assert (buckets.counts, buckets.sum) == ([2, 1, 1], 7.65)
 
 
+def test_a_quantile_is_estimated_within_its_bucket_and_is_never_beyond_the_last_bound() -> None:
+    buckets = Buckets((1.0, 2.0, 4.0))
+    assert buckets.quantile(0.99) == 0
+    for value in (0.5, 1.5, 1.6, 3.0):
+        buckets.observe(value)
+    assert [buckets.quantile(share) for share in (0.25, 0.5, 0.75, 1.0)] == [1.0, 1.5, 2.0, 4.0]
+    buckets.observe(9.0)
+    assert buckets.quantile(0.99) == 4.0
+
+
 def test_transitions_are_counted_by_role_and_both_states() -> None:
     shard = counted()
     shard.watch(4.1)

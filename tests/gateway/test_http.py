@@ -144,6 +144,7 @@ async def test_a_script_says_how_it_went_by_the_path(
         ("/beat/a", "DELETE", 405, "method_not_allowed"),
         ("/health/heartbeat", "GET", 405, "method_not_allowed"),
         ("/nothing", "GET", 404, "not_found"),
+        ("/health/heartbeat/", "POST", 404, "not_found"),  # no redirect: it would be made of the Host header
     ],
 )
 async def test_other_paths_and_methods_are_errors_in_json(

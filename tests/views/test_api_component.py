@@ -9,6 +9,7 @@ import pytest
 
 from healthmon.cli.app import main
 from healthmon.store.calls import call
+from healthmon.views.verdict import Bounds, Grade
 from tests.views.serving import CALM, Served, served
 from tests.waiting import eventually
 
@@ -107,14 +108,18 @@ async def test_the_timeline_is_paged_and_says_what_was_told_and_by_whom(url: str
         assert (await here.get("/health/log", limit=2))["next"] is not None
 
 
-async def test_a_check_answers_by_its_status_alone(url: str) -> None:
+async def test_a_check_answers_by_its_status_alone_and_grades_as_the_command_does(url: str) -> None:
+    said = {"well": "ok", "tired": "degraded", "new": "starting", "ill": "failing", "gone": "stopping"}
+    states = {"well": "healthy", "tired": "degraded", "new": "initializing", "ill": "unhealthy", "gone": "unknown"}
+    answers = {Grade.OK: 200, Grade.WARNING: 429, Grade.CRITICAL: 503, Grade.UNKNOWN: 503}
     async with served(url, **CALM) as here:
-        for name, status in (("well", "ok"), ("tired", "degraded"), ("ill", "failing"), ("new", "starting")):
+        for name, status in said.items():
+            await here.fleet.send("id", name, "status", "ok")
             await here.fleet.send("id", name, "status", status)
-        for name, state in (("well", "healthy"), ("tired", "degraded"), ("ill", "unhealthy"), ("new", "initializing")):
+        for name, state in states.items():
             await here.knows(name, state=state)
-        for name, answer in (("well", 200), ("tired", 429), ("ill", 503), ("new", 503)):
-            assert (await here.get(f"/health/components/{name}/check", answer))["id"] == name
+            answer = await here.get(f"/health/components/{name}/check", answers[Bounds().grade(state)])
+            assert (answer["id"], answer["state"]) == (name, state)
         await here.get("/health/components/tired/check", 200, warn=200)
         await here.get("/health/components/ill/check", 503, warn=200)
         await here.get("/health/components/tired/check", 400, warn=418)

@@ -131,6 +131,19 @@ async def _leaderless(here: Served) -> dict[str, Any] | None:
     return seen if seen["freshness"]["word"] == "leaderless" else None
 
 
+async def test_each_replica_tells_how_it_does(url: str) -> None:
+    async with served(url, "a", "b", **CALM) as here:
+
+        async def told() -> bool:
+            for one in (await here.get("/health/cluster"))["replicas"]:
+                assert one["round_p99_ms"] > 0
+                assert abs(one["skew_ms"]) < 1000  # one machine, one clock
+                assert (one["lag_entries"], one["fenced_writes"]) == (0, 0)
+            return True
+
+        await eventually(told)
+
+
 async def test_the_leader_steps_down_when_asked(url: str) -> None:
     async with served(url, "a", "b", **CALM) as here:
         epoch = (await here.get("/health/cluster"))["epoch"]

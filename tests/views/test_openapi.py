@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 import schemathesis
@@ -18,7 +19,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.views.serving import CALM, served
+from healthmon.run.place import open_place
+from healthmon.run.serving import serve_place
+from healthmon.settings import load_serving_settings
+from tests.inprocess import replicas
+from tests.views.serving import CALM
+from tests.waiting import eventually
 
 
 def never_failed(_: Any, response: Any, case: Any) -> None:
@@ -34,11 +40,16 @@ ENDLESS, SLOW = "/health/events", "/health/cluster/step-down"
 
 @asynccontextmanager
 async def _served(url: str) -> AsyncIterator[str]:
-    async with served(url, **CALM) as here:
+    """All that a process serves, the ways in as well as the views."""
+    place = open_place(load_serving_settings(http_port=0))
+    async with replicas(url, "a", **CALM) as fleet, anyio.create_task_group() as group:
+        group.start_soon(serve_place, place, fleet.members["a"])
+        components = fleet.members["a"].parts.table.components
         for name in IDS:
-            await here.fleet.send("id", name, "role", "api", "latency_ms", "450")
-            await here.knows(name, state="degraded")
-        yield str(here.http.base_url)
+            await fleet.send("id", name, "role", "api", "latency_ms", "450")
+        await eventually(lambda: all(name in components and components[name].state == "degraded" for name in IDS))
+        yield place.url
+        group.cancel_scope.cancel()
 
 
 @pytest.fixture
@@ -56,7 +67,7 @@ def _operations(address: str) -> list[Any]:
 
 def test_every_answer_is_as_the_description_says_whatever_is_asked(address: str) -> None:
     operations = _operations(address)
-    assert len(operations) >= 24
+    assert len(operations) >= 28
     for operation in operations:
         most = 2 if operation.path == SLOW else 6
         _try(operation, GenerationMode.POSITIVE, most)
@@ -80,6 +91,7 @@ def test_the_description_names_what_each_operation_needs_and_may_answer(address:
     assert described["openapi"] == "3.1.0"
     paths = described["paths"]
     assert {"/health", "/health/components/{id}", "/health/events", "/livez", "/openapi.json"} <= set(paths)
+    assert {"/metrics", "/health/heartbeat", "/beat/{id}"} <= set(paths)
     for path, operations in paths.items():
         for method, operation in operations.items():
             assert operation["description"], (method, path)

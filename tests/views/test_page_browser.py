@@ -217,6 +217,28 @@ async def test_without_the_scope_a_token_is_asked_for_and_goes_in_no_url(url: st
             assert await page.evaluate("localStorage.length") == 0
 
 
+async def test_who_gives_no_token_is_told_what_is_missing_and_can_give_it_later(url: str, browser: Browser) -> None:
+    async with served(url, "a", routes=page_routes(), **CALM) as here:
+        await some_components(here.fleet)
+        here.app.grant = Grant("nobody", frozenset())
+        async with opened(browser, f"{here.http.base_url}/cluster", wait_for="dialog[open]") as page:
+            await page.keyboard.press("Escape")
+            await expect(page.locator(".banner")).to_contain_text("This server wants a token")
+            await page.keyboard.type("gf")
+            await expect(page.get_by_role("button", name="– Dead components")).to_be_visible()  # not 0: it is not known
+            await page.keyboard.type("gc")
+            async with page.expect_response(re.compile("/health/cluster$")):  # it goes on reading, and asks no more
+                pass
+            await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            await expect(page.locator("dialog[open]")).to_have_count(0)
+            await page.get_by_role("button", name="Give a token").click()
+            here.app.grant = Grant("viewer", frozenset((Scope.READ,)))
+            await page.get_by_label("Bearer token").fill("s3cret")
+            await page.keyboard.press("Enter")
+            await expect(page.locator(".heart.live")).to_be_visible()
+            await expect(page.locator(".banner")).to_have_count(0)
+
+
 # -- for everybody -----------------------------------------------------------------------------------------------------
 
 

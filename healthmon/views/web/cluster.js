@@ -47,6 +47,7 @@ const COLUMNS = [
   ["round_p99_ms", "Round p99, ms", (value) => figure(value)],
   ["rtt_ms", "Redis, ms", (value) => figure(value)],
   ["skew_ms", "Clock skew, ms", (value) => figure(value)],
+  ["fenced_writes", "Fenced writes", (value) => number(value)],
   ["version", "Version", (value) => value, "text"],
   ["host", "Host", (value) => value, "text"],
   ["pid", "Pid", (value) => value],

@@ -36,8 +36,8 @@ export function Fleet({ place, health, asOf }) {
   const want = wanted(place.query);
   const list = useData(want.path, { when: (event) => TOUCHING.has(event.type), everyMs: AGAIN_MS });
   return html`
-    <h1 class="headline" tabindex="-1"><span aria-live="polite">${health ? sentence(health) : "Looking…"}</span></h1>
-    <${Counters} counts=${list.data && want.filtered ? list.data.counts : (health?.counts ?? {})} chosen=${want.states} asOf=${asOf} filter=${filterWords(place.query)} />
+    <h1 class="headline" tabindex="-1"><span aria-live="polite">${health ? sentence(health) : list.error ? "Nothing is known yet" : "Looking…"}</span></h1>
+    <${Counters} counts=${list.data && want.filtered ? list.data.counts : (health?.counts ?? null)} chosen=${want.states} asOf=${asOf} filter=${filterWords(place.query)} />
     <${List} list=${list} want=${want} query=${place.query} asOf=${asOf} health=${health} />
     ${want.filtered || want.onlyProblems
       ? ""

@@ -5,9 +5,11 @@ import { connectAgain, nowMs } from "./live.js";
 import { go } from "./place.js";
 import { themeNow, toggleTheme } from "./theme.js";
 import { shardOf } from "./title.js";
-import { duration } from "./words.js";
+import { askToken } from "./token.js";
+import { duration, plural } from "./words.js";
 
 const VIEWS = [["fleet", "/", "Fleet"], ["events", "/events", "Events"], ["alerts", "/alerts", "Alerts"], ["cluster", "/cluster", "Cluster"]];
+const PULSE = { live: "live", connecting: "connecting", locked: "no token" };
 
 export function Header({ live, fresh, place, current }) {
   return html`
@@ -78,7 +80,7 @@ function Pulse({ live, fresh }) {
   return html`<div class="pulse">
     ${leader ? html`<span class="leader">leader <a href="/cluster">${leader.replica}</a>${led}</span>` : ""}
     <span class="heart ${fresh.word}"
-      >${fresh.word === "live" ? "live" : fresh.word === "connecting" ? "connecting" : "not live"}${" "}<span class="dot" aria-hidden="true"></span
+      >${PULSE[fresh.word] ?? "not live"}${" "}<span class="dot" aria-hidden="true"></span
       >${fresh.word === "live" ? html` <span class="age">${duration(fresh.heardMs)} ago</span>` : ""}</span
     >
   </div>`;
@@ -87,15 +89,16 @@ function Pulse({ live, fresh }) {
 function Banner({ fresh, health }) {
   const mass = health?.mass_failure;
   return html`
-    ${fresh.asOfMs
+    ${fresh.asOfMs || fresh.word === "locked"
       ? html`<div class="banner ${fresh.word}">
           <strong>${fresh.text}</strong>
+          ${fresh.word === "locked" ? html`<button type="button" onClick=${() => askToken()}>Give a token</button>` : ""}
           ${fresh.word === "reconnecting" ? html`<button type="button" onClick=${connectAgain}>Try now</button>` : ""}
         </div>`
       : ""}
     ${mass
       ? html`<div class="banner mass">
-          <strong>Mass failure</strong> ${mass.silent ? `${mass.silent} components fell silent at once. ` : ""}Deaths by silence and restarts
+          <strong>Mass failure</strong> ${mass.silent ? `${plural(mass.silent, "component")} fell silent at once. ` : ""}Deaths by silence and restarts
           wait: the likelier fault is the network or healthmon itself. <a href="/cluster">See the cluster</a>
         </div>`
       : ""}

@@ -9,7 +9,7 @@ const SOON_MS = 400; // between two readings of one thing, however much happens
 const EVENTS = "/health/events";
 
 const state = {
-  phase: "connecting", // then live or reconnecting
+  phase: "connecting", // then live or reconnecting; locked while the server wants a token
   health: null, // the last answer of /health, with what the stream said since
   heardMs: performance.now(), // when the server last said something, by this browser's steady clock
   aheadMs: 0, // the server's clock less this one
@@ -121,7 +121,7 @@ export async function keepConnected() {
         failed = 0;
       });
     } catch (error) {
-      if (error instanceof Failure && error.status === 401) await new Promise((resolve) => (wake = resolve));
+      if (error instanceof Failure && error.status === 401) await untilToken();
     } finally {
       clearInterval(watch);
       stop.abort();
@@ -134,6 +134,11 @@ export async function keepConnected() {
 }
 
 let wake = () => {};
+
+function untilToken() {
+  change({ phase: "locked" });
+  return new Promise((resolve) => (wake = resolve));
+}
 
 /** Try again now: there is a new token, or the viewer asks. */
 export function connectAgain() {
@@ -199,11 +204,15 @@ function tell(event) {
 // -- freshness ---------------------------------------------------------------------------------------------------------
 
 /**
- * What the viewer is told of the page's own freshness: `{word, text, asOfMs}`, word one of connecting, live,
- * reconnecting, leaderless, redis_unreachable. `asOfMs` is 0 while the data is fresh.
+ * What the viewer is told of the page's own freshness: `{word, text, asOfMs}`, word one of connecting, locked, live,
+ * reconnecting, leaderless, redis_unreachable. `asOfMs` is 0 while the data is fresh, or there is none.
  */
 export function freshnessOf({ phase, health, heardMs, aheadMs }) {
   const silentMs = performance.now() - heardMs;
+  if (phase === "locked") {
+    const asOfMs = health ? Date.now() + aheadMs - silentMs : 0;
+    return { word: "locked", text: `This server wants a token${health ? `: data is ${duration(silentMs)} old` : ""}`, asOfMs };
+  }
   if (!health) return { word: "connecting", text: "Connecting…", asOfMs: 0 };
   const now = Date.now() + aheadMs;
   const saidMs = Date.parse(health.freshness?.as_of ?? health.at) || now;

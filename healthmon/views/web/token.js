@@ -3,28 +3,39 @@ import { html, useEffect, useRef, useState } from "./html.js";
 import { connectAgain } from "./live.js";
 import { keepToken, onTokenNeeded } from "./server.js";
 
-let asked = () => {};
+const GIVEN = "given";
+let open = () => {};
+let declined = false;
 
 /** Ask for a token, with the sentence that says why. */
 export function askToken(why) {
-  asked(why);
+  declined = false;
+  open(why);
 }
+
+// What the page reads by itself asks once: who has said no is not asked again at each reading.
+onTokenNeeded((why) => declined || open(why));
 
 export function TokenDialog() {
   const [why, setWhy] = useState(null);
   const dialog = useRef(null);
-  asked = (sentence) => setWhy(sentence || "This server shows its components only to those who have a token.");
-  onTokenNeeded(asked);
+  open = (sentence) => setWhy(sentence || "This server shows its components only to those who have a token.");
   useEffect(() => {
-    if (why !== null && !dialog.current.open) dialog.current.showModal();
+    if (why === null || dialog.current.open) return;
+    dialog.current.returnValue = "";
+    dialog.current.showModal();
   }, [why]);
+  const closed = () => {
+    declined = dialog.current.returnValue !== GIVEN;
+    setWhy(null);
+  };
   const submit = (event) => {
     event.preventDefault();
     keepToken(new FormData(event.target).get("token").trim());
-    dialog.current.close();
+    dialog.current.close(GIVEN);
     connectAgain();
   };
-  return html`<dialog ref=${dialog} class="orders" aria-labelledby="token-title" onClose=${() => setWhy(null)}>
+  return html`<dialog ref=${dialog} class="orders" aria-labelledby="token-title" onClose=${closed}>
     ${why === null
       ? ""
       : html`<form onSubmit=${submit}>
