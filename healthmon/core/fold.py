@@ -141,7 +141,7 @@ def settled(component: Component) -> bool:
         and component.status is Status.OK
         and component.band == 0
         and component.good_streak == 0
-        and component.respawn_count == component.respawns_told
+        and (not component.differs or component.respawn_count == component.respawns_told)
         and component.rev > 0
         and component.breaker.state == "closed"
         and not (component.failures.words or component.failures.recorded or component.restart.awaiting_ms)
