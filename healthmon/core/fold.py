@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from healthmon.core.component import Component, HealthState, Status
+from healthmon.core.component import Component, HealthState, Status, shared
 from healthmon.core.score import band_of, score_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def fold_heartbeat(component: Component, beat: Heartbeat, arrival_ms: int, blind
     _fold_status(component, beat, arrival_ms)
     if beat.metrics:
         fold_metrics(component, _with_measured(component, beat.metrics), arrival_ms)
-    elif component.metrics and arrival_ms - component.metrics_ms >= component.limits.timeout_ms:
+    elif component.metric_names and arrival_ms - component.metrics_ms >= component.limits.timeout_ms:
         _drop_metrics(component)
     if not component.alive_since_ms:
         component.alive_since_ms = arrival_ms
@@ -104,7 +104,7 @@ def _fold_identity(component: Component, beat: Heartbeat, defaults: Defaults, ar
     component.version = beat.version or component.version
     component.beat_role = beat.role or component.beat_role
     if beat.interval_ms and beat.interval_ms != component.interval_ms:
-        component.interval_ms = beat.interval_ms
+        component.interval_ms = shared(beat.interval_ms)
         component.limits = component.policy.limits(defaults, beat.interval_ms)
 
 
@@ -141,7 +141,7 @@ def settled(component: Component) -> bool:
         and component.status is Status.OK
         and component.band == 0
         and component.good_streak == 0
-        and component.respawn_count == component.respawns_told
+        and (not component.differs or component.respawn_count == component.respawns_told)
         and component.rev > 0
         and component.breaker.state == "closed"
         and not (component.failures.words or component.failures.recorded or component.restart.awaiting_ms)

@@ -50,8 +50,10 @@ def settle(component: Component) -> None:
         component.repeats = 0
         component.last_heartbeat_ms = max(component.last_heartbeat_ms, id_ms(component.last_id))
         if component.values is not None and component.layout is not None:
-            component.metrics = dict(zip(component.layout.names, component.values, strict=True))
-            component.score, component.worst_metric = score_of(component.metrics, component.limits.rows)
+            names, values = component.layout.names, component.values
+            component.keep_metrics(names, values)
+            metrics = dict(zip(names, values, strict=True))
+            component.score, component.worst_metric = score_of(metrics, component.limits.rows)
             component.values = None
-        if component.metrics:
+        if component.metric_names:
             component.metrics_ms = component.last_heartbeat_ms

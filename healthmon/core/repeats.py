@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from healthmon.core.component import shared
 from healthmon.core.fold import settled
 from healthmon.core.marks import kept
 from healthmon.core.policy import NEVER_MS
@@ -22,11 +23,11 @@ def remember(component: Component, beat: Heartbeat, fields: list[bytes], wire: W
     component.layout = wire.layout(fields) if repeats and beat.metrics else None
     component.bounds = good_bounds(component.layout.names, component.limits.rows) if component.layout else ()
     interval_ms = component.expected_interval_ms
-    component.late_ms = interval_ms * 3 // 2 if interval_ms else NEVER_MS
+    component.late_ms = shared(interval_ms * 3 // 2) if interval_ms else NEVER_MS
     component.late_after_ms = component.last_heartbeat_ms + component.late_ms
 
 
 def _is_repeatable(component: Component, beat: Heartbeat) -> bool:
     """Whether the bytes of this heartbeat, just folded, leave nothing else to do when they come again."""
-    own_metrics = (bool(beat.metrics) or not component.metrics) and not component.probed_latency
+    own_metrics = (bool(beat.metrics) or not component.metric_names) and not component.probed_latency
     return settled(component) and own_metrics and not beat.sent_ms

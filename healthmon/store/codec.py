@@ -257,7 +257,6 @@ def read_component(said: Mapping[str, str], defaults: Defaults) -> Component:
         pid=said.get("pid", ""),
         version=said.get("version", ""),
         incarnation=said.get("incarnation", ""),
-        metrics={name: float(value) for name, value in _object(said.get("metrics", "")).items()},
         held=said.get("held", ""),
         silenced_until_ms=read_time_ms(said.get("silenced_until", "")),
         silenced_by=said.get("silenced_by", ""),
@@ -265,6 +264,7 @@ def read_component(said: Mapping[str, str], defaults: Defaults) -> Component:
         acknowledged_by=said.get("acknowledged_by", ""),
         failure=_object(said.get("failure", "")),
     )
+    component.metrics = {name: float(value) for name, value in _object(said.get("metrics", "")).items()}
     recall(component, memory)
     _rescore(component)
     return component
@@ -272,7 +272,7 @@ def read_component(said: Mapping[str, str], defaults: Defaults) -> Component:
 
 def _rescore(component: Component) -> None:
     """The score is shown rounded; what the rules compare is computed again from the metrics."""
-    if component.metrics:
+    if component.metric_names:
         component.score, component.worst_metric = score_of(component.metrics, component.limits.rows)
 
 

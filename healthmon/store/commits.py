@@ -26,6 +26,8 @@ from healthmon.store.scripts import Script, Scripts
 CHANGES_MAX: Final = 200
 ITEMS_MAX: Final = 500
 
+_as_json: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode  # `dumps` makes one for each call
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -325,4 +327,4 @@ def _text(value: bytes | str) -> str:
 
 def alert_text(alert: Mapping[str, Any] | None) -> str:
     """An alert as the JSON that is stored and published, "" for none. `data` comes last: the script adds to its end."""
-    return json.dumps(alert, separators=(",", ":"), ensure_ascii=False) if alert else ""
+    return _as_json(alert) if alert else ""

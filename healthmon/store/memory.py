@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 from operator import attrgetter
 from typing import Any, Final
 
-from healthmon.core.component import Component
+from healthmon.core.component import Component, Record
 
 MEMORY: Final = (
     "rule",
@@ -39,18 +39,21 @@ MEMORY: Final = (
 MEMORY_PARTS: Final = ("breaker", "restart", "failures", "probes")
 # The memory leaves out what is as it was at first: it is written with every heartbeat's totals.
 _first: Final = {one.name: one.default for one in fields(Component)}
-_AT_FIRST: Final = tuple(_first[name] for name in MEMORY)
+_KEPT: Final = tuple(name for name in MEMORY if name in Record.__slots__)
+_KEPT_AT_FIRST: Final = tuple(_first[name] for name in _KEPT)
+_SELDOM: Final = frozenset(MEMORY) - frozenset(_KEPT)
 _PARTS_AT_FIRST: Final = {name: _first[name] for name in MEMORY_PARTS}
-_memory_of: Final = attrgetter(*MEMORY)
+_kept_of: Final = attrgetter(*_KEPT)
 
 
 def memory_of(component: Component) -> dict[str, object]:
     """What is not as it was at first, by name."""
     kept: dict[str, object] = {
         name: value
-        for name, value, first in zip(MEMORY, _memory_of(component), _AT_FIRST, strict=True)
+        for name, value, first in zip(_KEPT, _kept_of(component), _KEPT_AT_FIRST, strict=True)
         if value != first
     }
+    kept.update((name, value) for name, value in component.differs.items() if name in _SELDOM)
     for name, first in _PARTS_AT_FIRST.items():
         part = getattr(component, name)
         if part is not first and part != first:

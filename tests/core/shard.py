@@ -287,7 +287,8 @@ class Shard:
 
 
 def evidence(component: Component) -> dict[str, object]:
-    """Everything stored of a record; what only makes the next fold cheap, from `repeat` on, is left out."""
+    """Everything stored of a record; what only makes the next fold cheap, from `repeat` to `differs`, is left out."""
     settle(component)
     names = [one.name for one in fields(Component)]
-    return {name: copy.copy(getattr(component, name)) for name in names[: names.index("repeat")]}
+    stored = names[: names.index("repeat")] + names[names.index("differs") + 1 :]
+    return {name: copy.copy(getattr(component, name)) for name in stored}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from healthmon.core.component import LEGAL_EDGES, WORSE, Component, HealthState, Status, legal
@@ -69,3 +71,16 @@ def test_silence_rests_after_a_goodbye_unless_the_component_is_always_expected()
     for each in (one, expected, sometimes):
         each.status = Status.STOPPING
     assert [each.silence_rests for each in (one, expected, sometimes)] == [True, False, True]
+
+
+def test_a_field_that_is_as_it_was_at_first_takes_no_memory_and_a_copy_shares_none_that_changes() -> None:
+    one = component()
+    assert one.differs is component().differs
+    one.incident, one.respawns = "a@6000", (7,)
+    other = copy.copy(one)
+    assert (other.incident, other.respawns, other) == ("a@6000", (7,), one)
+    other.incident = "b@7000"
+    assert one.incident == "a@6000"
+    one.incident, one.respawns = "", ()
+    assert one.differs is component().differs
+    assert (other.incident, other.respawns) == ("b@7000", (7,))

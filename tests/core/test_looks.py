@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from healthmon.core.component import Component
 from healthmon.core.looks import Looks
-from healthmon.core.policy import Defaults, Policy
+from healthmon.core.policy import NEVER_MS, Defaults, Policy
 
 
 def looks_at(**at_ms: int) -> tuple[Looks, dict[str, Component]]:
@@ -31,6 +31,17 @@ def test_whoever_is_due_comes_in_order_and_the_others_wait() -> None:
     assert drained(looks, 29) == []
     assert drained(looks, 30) == ["c"]
     assert looks.next_ms() is None
+
+
+def test_moments_far_apart_come_in_order_also_when_a_nearer_one_is_arranged_after_a_far_one_was_asked_for() -> None:
+    looks, components = looks_at(far=3_600_000, later=90_010, sooner=90_001, soon=700, never=NEVER_MS)
+    assert drained(looks, 800) == ["soon"]
+    assert looks.next_ms() == 90_001
+    looks.push(components["soon"], 5_000)
+    looks.push(components["far"], 90_005)
+    assert looks.next_ms() == 5_000
+    assert drained(looks, 10**9) == ["soon", "sooner", "far", "later"]
+    assert looks.next_ms() is None, "the first moment of far is void, and never does not come"
 
 
 def test_only_what_was_arranged_last_counts() -> None:

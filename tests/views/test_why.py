@@ -182,7 +182,8 @@ def test_blind_time_is_told_only_where_there_was_any() -> None:
 
 
 def test_metrics_that_nobody_judges_are_told_too_after_those_that_are() -> None:
-    one = replace(dead(), metrics={"queue": 7.0, "latency_ms": 12.5})
+    one = dead()
+    one.metrics = {"queue": 7.0, "latency_ms": 12.5}
     assert "status=ok latency_ms=12.5 queue=7 from web-03" in lines(known(one))["last"]
     one.metrics = {f"m{n}": 1.0 for n in range(20)}
     assert "m11=1 and 8 more from" in lines(known(one))["last"]
