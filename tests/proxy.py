@@ -21,14 +21,17 @@ BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStrea
 
 @dataclass
 class Gate:
-    """What happens to the commands of connections of one name. `hold` and `lose` say which command it begins with.
+    """What happens to the commands of connections of one name. `hold`, `lose` and `delay` say which command it begins
+    with.
 
     `hold`: that command and all after it wait until `open`. `lose`: that command is done, its reply is lost and the
-    connection closed; once. `replies`: what the server answered to held commands.
+    connection closed; once. `delay`: that command is done, its reply and all after it wait until `open`. `replies`:
+    what the server answered to held commands.
     """
 
     hold: Callable[[Command], bool] | None = None
     lose: Callable[[Command], bool] | None = None
+    delay: Callable[[Command], bool] | None = None
     held: list[Command] = field(default_factory=list)
     lost: list[bytes] = field(default_factory=list)
     replies: list[bytes] = field(default_factory=list)
@@ -40,7 +43,7 @@ class Gate:
 
     def open(self) -> None:
         """Let through what waits, and all that comes."""
-        self.hold = None
+        self.hold = self.delay = None
         self.opened.set()
 
 
@@ -74,6 +77,7 @@ class _Passage:
     far: ByteStream
     gate: Gate = field(default_factory=Gate)
     losing: bool = False
+    delaying: bool = False
     watching: bool = False
 
     async def commands(self) -> None:
@@ -95,6 +99,8 @@ class _Passage:
             self.watching = True
         if gate.lose is not None and gate.lose(command):
             gate.lose, self.losing = None, True
+        if gate.delay is not None and gate.delay(command):
+            self.delaying = True
         await self.far.send(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type]  # its stub allows one word
 
     async def replies(self) -> None:
@@ -107,6 +113,9 @@ class _Passage:
                 if self.losing:
                     self.gate.lost.append(chunk)
                     break
+                if self.delaying:
+                    await self.gate.opened.wait()
+                    self.delaying = False
                 with suppress(*BROKEN):
                     await self.near.send(chunk)
         await self.near.aclose()

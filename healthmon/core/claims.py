@@ -52,8 +52,7 @@ def runner_of(component: Component, means: Means) -> tuple[str, str]:
 
 def waits_for(component: Component, table: Table, means: Means, owner: str, now_ms: int) -> str:
     """Why the attempt that is due has to wait; "" when it may begin. `owner`: why its owner refuses, or ""."""
-    limits = component.limits.restart
-    if not limits.auto:
+    if not component.limits.restart.auto:
         return "automatic restarts are off"
     if component.held:
         return f"held {component.held}"
@@ -62,9 +61,16 @@ def waits_for(component: Component, table: Table, means: Means, owner: str, now_
     down = dependency_down(component, table, now_ms)
     if down is not None:
         return f"its dependency {down.id} is {down.state}"
+    return _shard_waits(component, table, now_ms) or runner_of(component, means)[1]
+
+
+def _shard_waits(component: Component, table: Table, now_ms: int) -> str:
+    """What keeps every restart waiting: lost data, of which another replica may know more, and a mass failure."""
+    if table.recovering_until_ms and now_ms < table.recovering_until_ms + component.limits.timeout_ms:
+        return "lost data is being put back"
     if table.brake.on and not _is_proven(component, table):
         return "mass failure"
-    return runner_of(component, means)[1]
+    return ""
 
 
 def dependency_down(component: Component, table: Table, now_ms: int) -> Component | None:

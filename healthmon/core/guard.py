@@ -32,9 +32,12 @@ class Brake:
         return self.since_ms > 0
 
     def learn(self, since_ms: int, at_ms: int) -> None:
-        """What a committed event says: it tripped (`since_ms`), or it ended (0) at this moment."""
-        if not since_ms and self.since_ms:
-            self.lifted_ms = at_ms
+        """What a committed event says: it tripped (`since_ms`), or it ended (0) at this moment.
+
+        A replica that starts later is told of the end alone, and then knows as well for whom it does not trip again.
+        """
+        if not since_ms:
+            self.lifted_ms = max(self.lifted_ms, at_ms)
         self.since_ms = since_ms
 
     def judge(self, census: Census, now_ms: int, timeout_ms: int) -> str:

@@ -29,6 +29,8 @@ from healthmon.core.rules import Moment
 from healthmon.core.wire import Wire
 
 REJECTIONS_KEPT: Final = 1000
+# A follower keeps what its leader may not have stored yet; older ones were.
+STRETCHES_KEPT: Final = 100
 # A slice that spans less is judged for gaps by its ends: half an interval of the fastest sensible component.
 SHORT_MS: Final = 500
 # Fewer entries than this are not worth a slice of their own.
@@ -179,6 +181,7 @@ class Table:
         """A stretch that is blind for a reason that the stream doesn't show, such as a step of the server's clock."""
         if self.blindness.add(from_ms, to_ms):
             self.new_stretches.append((from_ms, to_ms))
+            del self.new_stretches[:-STRETCHES_KEPT]
 
     def _gaps(self, entries: Sequence[Entry]) -> list[int]:
         """The entries before which so long nothing came that it may have been blind, whoever sets the pace by then."""
@@ -268,7 +271,7 @@ class Table:
         self.census.enter(component)
         self._refold_upto = max(self._refold_upto, mark_of(component)) if component.last_id else self._refold_upto
         self._looks.push(component, component.proof_ms + component.limits.timeout_ms)
-        if not settled(component) or component.waits_for_time:
+        if not settled(component) or component.waits_for_time or component.probes.failed:
             self.changed[component.id] = None
 
     def drop(self, component_id: str) -> None:

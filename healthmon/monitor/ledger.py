@@ -17,6 +17,7 @@ from healthmon.core.alert import alert_of, shard_alert_of
 from healthmon.core.component import Component
 from healthmon.core.decide import FIRING
 from healthmon.core.event import Event, EventType, apply, recovered
+from healthmon.core.guard import RULE as MASS_FAILURE
 from healthmon.core.marks import id_ms
 from healthmon.core.measures import Measures
 from healthmon.core.rules import Moment
@@ -304,12 +305,12 @@ class Ledger:
     def begin(self, leadership: Leadership) -> None:
         """A new term: everything that is not stored yet is stored again, and said under its own epoch.
 
-        Not what answered a command: that one is obeyed anew.
+        Not what answered a command: that one is obeyed anew. Nor a turn of the brake: it is judged anew.
         """
         self.busy.begin()
         unsaid, self._shard_events = self._shard_events, []
         for one in unsaid:
-            if not one.event.cause:
+            if not one.event.cause and one.event.rule != MASS_FAILURE:
                 self._tell(leadership, one.event, alert=bool(one.alert))
 
     def due_s(self) -> float:

@@ -133,6 +133,12 @@ class Orders:
         raise Refused(f"the record of {asked.id} was changed by somebody else {CONFLICTS_MAX} times meanwhile")
 
     def _lift_brake(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
+        """Lift the brake that holds. One that tripped later is none that the operator spoke of.
+
+        A cold replica may read a command again that was done: nothing but this tells it so, for it has no component.
+        """
+        if asked.ms < self.table.brake.since_ms:
+            raise Refused("that was asked before the mass failure of now began")
         by = f" by {asked.by}" if asked.by else ""
         reason = f"the mass failure is real, said{by}" + (f": {asked.reason}" if asked.reason else "")
         if not self.healing.lift_brake(leadership, moment, reason, asked.entry):

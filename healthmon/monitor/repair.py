@@ -67,6 +67,7 @@ class Repair:
             await self._learn_repair(event)
         elif event.rule == OBSERVING:
             self.table.observing_ms, self.cold = int(event.set["observing_ms"]), False
+            self.table.recovering_until_ms = int(event.set.get("recovering_until_ms", 0))
         elif event.rule == MASS_FAILURE:
             self.table.brake.learn(int(event.set["mass_since_ms"]), int(event.set["mass_at_ms"]))
 
@@ -120,11 +121,18 @@ class Repair:
         return taken
 
     def observe_anew(self, leadership: Leadership, now_ms: int, *, recovering: bool) -> None:
-        """Watching begins now: nobody dies before one heartbeat_timeout from here, and from the end of a recovery."""
+        """Watching begins now: nobody dies before one heartbeat_timeout from here, and from the end of a recovery.
+
+        Nor is anybody restarted within a recovery: another replica may know of the attempt already.
+        """
         observing_ms = now_ms + (RECOVERING_MS if recovering else 0)
         self.table.observing_ms, self.cold = observing_ms, False
+        said = {"observing_ms": str(observing_ms)}
+        if recovering:
+            self.table.recovering_until_ms = observing_ms
+            said["recovering_until_ms"] = str(observing_ms)
         why = "the data set was put back" if recovering else "no replica was watching"
-        self.ledger.tell(OBSERVING, f"watching begins: {why}", now_ms, leadership, observing_ms=str(observing_ms))
+        self.ledger.tell(OBSERVING, f"watching begins: {why}", now_ms, leadership, **said)
 
     async def mend(self, leadership: Leadership, slice_: Slice) -> None:
         """A stream whose ids ran ahead of the clock takes entries at the right time again."""

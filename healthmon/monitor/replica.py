@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar
 
@@ -21,6 +22,7 @@ from healthmon.monitor.vigil import Vigil
 from healthmon.settings import Settings
 from healthmon.store.calls import call
 from healthmon.store.client import check_server
+from healthmon.store.codec import text_map
 from healthmon.store.founding import found, tell_canary
 from healthmon.store.leases import Acquired
 from healthmon.store.permissions import check_permissions
@@ -143,8 +145,9 @@ class Replica:
         parts = self.parts
         names = ("control", "rejected")
         control, rejected = await call(parts.plain, "HMGET", parts.keys.cursor, *names)
-        events = await call(parts.plain, "HGET", parts.keys.guard, "events")
-        parts.ledger.guard_events = int(events or 0)
+        guard = text_map(await call(parts.plain, "HGETALL", parts.keys.guard))
+        parts.ledger.guard_events = int(guard.get("events", 0))
+        self._take_guard(guard)
         parts.orders.settle(control or b"0-0", rejected or b"0-0")
         parts.ledger.stored_control = control or b""
 
@@ -223,8 +226,7 @@ class Replica:
         table.gone.update(stored.gone)
         for stretch in stored.stretches:
             table.blindness.add(*stretch)
-        table.observing_ms = int(stored.guard.get("observing_ms", 0))
-        table.brake.learn(int(stored.guard.get("mass_since_ms", 0)), int(stored.guard.get("mass_at_ms", 0)))
+        self._take_guard(stored.guard)
         era, _, heartbeats = stored.cursor.get("heartbeats", "0:0-0").partition(":")
         table.era = max(table.era, int(era), int(stored.cursor.get("era", 0)))
         # The stream may have ended ahead of the clock; what comes at the right time is still to be seen.
@@ -234,6 +236,18 @@ class Replica:
         parts.tail.at["events"] = stored.events_at
         parts.repair.generation = stored.generation
         parts.repair.epoch_floor = max(stored.epoch, *(one.epoch for one in stored.components), 0)
+
+    def _take_guard(self, guard: Mapping[str, str]) -> None:
+        """What was committed of the shard, whatever this replica may have believed and could not commit.
+
+        Of a data set that was just founded there is nothing: what was known stays.
+        """
+        table = self.parts.table
+        if not guard:
+            return
+        table.observing_ms = max(table.observing_ms, int(guard.get("observing_ms", 0)))
+        table.recovering_until_ms = max(table.recovering_until_ms, int(guard.get("recovering_until_ms", 0)))
+        table.brake.learn(int(guard.get("mass_since_ms", 0)), int(guard.get("mass_at_ms", 0)))
 
     async def _meet_again(self) -> None:
         """After a lost connection: wait for the server, see whether it is the same, put back what it lost."""

@@ -67,6 +67,7 @@ class Round:
             slice_ = await self.reading.follow()
             read_s = clock.monotonic_s()
             await self._take_in(slice_)
+            self.table.moved.clear()  # dependants are told by the leader; whoever comes to lead looks at them all
             self.measures.rounds.observe(clock.monotonic_s() - read_s)
 
     async def take_over(self, leadership: Leadership, ends: dict[Stream, bytes]) -> None:

@@ -41,7 +41,7 @@ class Alarm:
                 self._rung, self._at_s = False, now_s + IDLE_S  # the reader may set another before the answer is here
                 if not await self._wake():
                     self._at_s = min(self._at_s, now_s + AGAIN_S)
-                now_s = clock.monotonic_s()
+                continue  # what was set while the answer was on its way may be due by now
             self._sleeps_until_s = self._at_s if self._at_s > now_s else now_s + IDLE_S
             with anyio.move_on_after(self._sleeps_until_s - now_s):
                 await self._earlier.wait()

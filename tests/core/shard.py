@@ -147,6 +147,7 @@ class Shard:
     events: list[Event] = field(default_factory=list)
     means: Means = MEANS
     braked: list[tuple[float, str]] = field(default_factory=list)
+    brake_said: tuple[int, int] = (0, 0)
     rounds: int = 0
     table: Table = field(init=False)
     _seq: int = 0
@@ -178,6 +179,7 @@ class Shard:
     def set_brake(self, why: str, since_ms: int) -> None:
         """The brake trips (`since_ms`), or it is lifted (0); whoever is silent is judged again."""
         self.braked.append(((self.now_ms - START_MS) / 1000, why))
+        self.brake_said = (since_ms, self.now_ms)
         self.table.brake.learn(since_ms, self.now_ms)
         self.table.changed.update(dict.fromkeys(self.table.census.silent))
 

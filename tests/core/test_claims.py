@@ -41,6 +41,18 @@ def test_the_reasons_to_wait_come_in_order_and_the_first_is_told() -> None:
     assert waits(shard) == ""
 
 
+def test_nobody_is_restarted_while_lost_data_is_put_back_for_another_replica_may_know_of_the_attempt() -> None:
+    shard = supervised()
+    shard.table.recovering_until_ms = shard.now_ms + 10_000
+    until_ms = shard.table.recovering_until_ms + shard["a"].limits.timeout_ms
+    shard.ask("report", kind="exit", code=1)
+    assert shard.state() == "dead"
+    shard.watch((until_ms - shard.now_ms - 1) / 1000)
+    assert (shard.state(), shard["a"].restart.waits) == ("dead", "lost data is being put back")
+    shard.watch(1)
+    assert shard.state() == "restarting"
+
+
 def test_switched_off_for_all_it_waits_and_says_so() -> None:
     shard = shard_of(Defaults(auto_restart=False), restart=RESTART)
     shard.say()

@@ -237,8 +237,8 @@ def loaded(shard: Fleet) -> Table:
     table = Table(shard.defaults, Wire())
     for one in reversed(shard.names):
         table.put(read_component(hash_fields(shard[one]), shard.defaults))
-    table.seen_ms, table.brake.lifted_ms = shard.table.seen_ms, shard.table.brake.lifted_ms
-    table.brake.since_ms = shard.table.brake.since_ms
+    table.seen_ms = shard.table.seen_ms
+    table.brake.learn(*shard.brake_said)
     return table
 
 
@@ -261,6 +261,16 @@ def test_after_it_held_for_five_minutes_the_deaths_that_follow_do_not_trip_it_at
     shard.run(306, quiet=9)
     assert shard.states(0, 9) == {"dead"}
     table = loaded(shard)
+    assert not table.brake.judge(table.census, shard.now_ms, shard.defaults.heartbeat_timeout_ms)
+
+
+def test_what_an_operator_called_real_does_not_trip_it_at_a_replica_that_starts_later() -> None:
+    shard = fleet(20)
+    shard.run(6, quiet=9)
+    assert shard.table.brake.on
+    shard.set_brake("it is real", 0)
+    table = loaded(shard)
+    assert len(table.census.fallen(shard.now_ms - shard.defaults.heartbeat_timeout_ms)) == 9
     assert not table.brake.judge(table.census, shard.now_ms, shard.defaults.heartbeat_timeout_ms)
 
 
