@@ -37,7 +37,7 @@ def test_the_cluster_in_json_has_the_fields_that_replicas_say(healthmon: Command
 def test_what_to_know_of_a_cluster_stands_below_it(healthmon: Command, fleet: Fleet) -> None:
     fleet.store()
     work = {"round_p99_ms": "4.97", "lag_entries": "12", "skew_ms": "-31", "fenced_writes": "2"}
-    fleet.announce("mon-a", role="leader", epoch="17", incarnation="ab12", **work)
+    fleet.announce("mon-a", seen_ago_s=0.2, role="leader", epoch="17", incarnation="ab12", **work)
     fleet.announce("mon-b", digest="d2", version="0.2.0")
     fleet.announce("mon-c", seen_ago_s=40)
     said = healthmon("cluster", "-o", "wide")
