@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import shutil
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from healthmon import clock
@@ -17,7 +19,7 @@ from healthmon.views.terminal import Cell, Terminal, terminal_for
 from healthmon.views.words import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from healthmon.store.reading import StreamEntry
 
@@ -76,6 +78,29 @@ class Screen:
     @staticmethod
     def _put(line: str) -> None:
         print(line, flush=True)  # noqa: T201  # the screen is what this is for
+
+
+class _Complaints(logging.Handler):
+    """What is logged in this process from warning on, as lines of the screen."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__(logging.WARNING)
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        failed = f" ({record.exc_info[1]!r})" if record.exc_info else ""
+        self._screen.warn("up", f"{record.levelname.lower()}: {record.getMessage()}{failed}")
+
+
+@contextmanager
+def logged_to(screen: Screen) -> Iterator[None]:
+    """What this process itself complains of stands among the happenings, not bare between them."""
+    complaints = _Complaints(screen)
+    logging.getLogger().addHandler(complaints)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(complaints)
 
 
 def _fitting(terminal: Terminal, text: str, taken: int) -> str:

@@ -23,7 +23,7 @@ from healthmon.up.follower import Follower
 from healthmon.up.front import NAME as PAGE
 from healthmon.up.front import choose_place
 from healthmon.up.household import Child, Household
-from healthmon.up.screen import Screen
+from healthmon.up.screen import Screen, logged_to
 from healthmon.up.stage import Stage
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _remark(sentence: str) -> None:
 async def _run(plan: Plan) -> None:
     """One task group owns the children; another one, within it, all that ends before they are told to."""
     screen = Screen()
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals, logged_to(screen):
         async with anyio.create_task_group() as house:
             household = Household(screen, house)
             async with anyio.create_task_group() as shown:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
 import pytest
@@ -10,7 +11,7 @@ from healthmon.store.keys import Keys
 from healthmon.store.reading import StreamEntry
 from healthmon.up.advice import Advice, heading
 from healthmon.up.household import how_ended, pause_s, read_log
-from healthmon.up.screen import Screen
+from healthmon.up.screen import Screen, logged_to
 from healthmon.views.terminal import Terminal
 
 TRANSITION = {
@@ -79,6 +80,15 @@ def _bare(line: str) -> str:
 def test_a_new_leader_is_told_with_its_pid(capsys: pytest.CaptureFixture[str]) -> None:
     line = told(capsys, Terminal(), type="leader", replica="mon-1", epoch="7", reason="no replica held the lease")
     assert line[8:] == " -  mon-1        leads (pid 4711): no replica held the lease"
+
+
+def test_what_this_process_complains_of_is_a_line_like_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    with logged_to(Screen(Terminal())):
+        logging.getLogger("healthmon.agent").warning("orders can't be read: %s", "Redis is away")
+        logging.getLogger("healthmon.agent").info("not this")
+    logging.getLogger("healthmon.agent").warning("nor this")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line[8:] == " !  up           warning: orders can't be read: Redis is away"
 
 
 def test_what_strangers_wrote_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
