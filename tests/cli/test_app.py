@@ -156,9 +156,12 @@ def test_an_interrupted_command_ends_with_130_and_says_how_to_go_on(fleet: Fleet
     words = [sys.executable, "-m", "healthmon", "events", "-f"]
     with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(words, stdout=out, stderr=err, cwd=ROOT)
-        anyio.run(eventually, lambda: "Healthy" in (tmp_path / "out").read_text(), 10.0)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        try:
+            anyio.run(eventually, lambda: "Healthy" in (tmp_path / "out").read_text(), 10.0)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 130
+        finally:
+            process.kill()
     told = (tmp_path / "err").read_text()
     assert "go on later with --since" in told
     assert "Traceback" not in told
