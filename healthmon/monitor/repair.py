@@ -132,7 +132,7 @@ class Repair:
             self.table.recovering_until_ms = observing_ms
             said["recovering_until_ms"] = str(observing_ms)
         why = "the data set was put back" if recovering else "no replica was watching"
-        self.ledger.tell(OBSERVING, f"watching begins: {why}", now_ms, leadership, **said)
+        self.ledger.tell(OBSERVING, f"watching begins: {why}", now_ms, leadership, alert=False, **said)
 
     async def mend(self, leadership: Leadership, slice_: Slice) -> None:
         """A stream whose ids ran ahead of the clock takes entries at the right time again."""
