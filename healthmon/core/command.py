@@ -13,6 +13,7 @@ from healthmon.core.death import gives_up, has_method, schedule
 from healthmon.core.decide import registered
 from healthmon.core.event import Event, EventType
 from healthmon.core.heartbeat import PAYLOAD_MAX, Unreadable, read_id, shown
+from healthmon.core.marks import arrival_ms
 from healthmon.core.policy import Defaults, Policy, read_policy
 from healthmon.errors import Refused
 
@@ -34,7 +35,8 @@ _STREAM_ID: Final = re.compile(r"([0-9]{1,20}(-[0-9]{1,20})?)?")
 class Command:
     """One entry of the control stream. `entry` is its stream id and names it as the `cause` of what follows.
 
-    `said`: all its fields, of which those of one command alone are read where it is answered.
+    `said`: all its fields, of which those of one command alone are read where it is answered. `read_ms`: when it was
+    read, where that is known: an id that is ahead of it says nothing.
     """
 
     entry: str
@@ -47,14 +49,15 @@ class Command:
     epoch: int = 0
     kind: str = ""
     replace: bool = False
+    read_ms: int = 0
     said: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
 
     @property
     def ms(self) -> int:
-        return int(self.entry.split("-")[0])
+        return arrival_ms(self.entry.encode(), self.read_ms)
 
 
-def read_command(entry: str, said: Mapping[str, object]) -> Command:
+def read_command(entry: str, said: Mapping[str, object], read_ms: int = 0) -> Command:
     """The command that these fields say. Raises Unreadable with a counted reason."""
     text = {name: value if isinstance(value, str) else str(value) for name, value in said.items()}
     size = sum(len(name) + len(value) for name, value in text.items())
@@ -84,6 +87,7 @@ def read_command(entry: str, said: Mapping[str, object]) -> Command:
         epoch=int(epoch),
         kind=kind,
         replace=text.get("replace") == "1",
+        read_ms=read_ms,
         said=text,
     )
 

@@ -11,12 +11,23 @@ if TYPE_CHECKING:
     from healthmon.core.component import Component
 
 _NAMES: Final = {name.encode(): name.encode() for name in NAMES}
+# An id so far ahead of the server's clock is not of this time: the clock was wrong, or a sender made it up.
+PINNED_MS: Final = 1000
 Entry = tuple[bytes, list[bytes]]  # id, [name, value, …]: as the server sent it, a two-item list in fact
 
 
 def id_ms(entry_id: bytes) -> int:
     """The millisecond part of a stream id."""
     return int(entry_id.partition(b"-")[0])
+
+
+def arrival_ms(entry_id: bytes, read_ms: int) -> int:
+    """When an entry of the control stream came: what its id says, or the time of the read where the id is ahead of it.
+
+    `read_ms`: the server's clock at the last read, 0 where it is not known.
+    """
+    ms = id_ms(entry_id)
+    return read_ms if read_ms and ms > read_ms + PINNED_MS else ms
 
 
 def mark(era: int, entry_id: bytes) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from healthmon.core.heartbeat import Heartbeat, Rejection, Unreadable
-from healthmon.core.marks import id_ms, mark, settle
+from healthmon.core.marks import arrival_ms, id_ms, mark, settle
 from healthmon.core.reports import report_mark
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def fold_report(table: Table, entry: Entry, only: set[str] | None = None) -> boo
 
 
 def _fold(table: Table, component: Component, report: Report, entry_id: bytes) -> None:
-    at_ms = id_ms(entry_id)
+    at_ms = arrival_ms(entry_id, table.read_ms)
     if table.admission.is_former(component, at_ms, refolding=True):
         return
     settle(component)
@@ -57,4 +57,8 @@ def _fold(table: Table, component: Component, report: Report, entry_id: bytes) -
 
 def _admit(table: Table, report: Report, entry: Entry) -> Component | None:
     """A recorded failure of an unknown id registers it, as a first heartbeat would; a probe's result does not."""
-    return table.admit(Heartbeat(report.id), *entry) if report.registers else None
+    if not report.registers:
+        return None
+    at_ms = arrival_ms(entry[0], table.read_ms)
+    at = entry[0] if at_ms == id_ms(entry[0]) else b"%d-0" % at_ms
+    return table.admit(Heartbeat(report.id), at, entry[1])

@@ -41,7 +41,10 @@ _REJUDGED: Final = frozenset((EventType.TRANSITION, EventType.BREAKER))
 
 
 class Table:
-    """The components of a shard, their blind time, and when to look at whom. `heard`: heartbeats read so far."""
+    """The components of a shard, their blind time, and when to look at whom. `heard`: heartbeats read so far.
+
+    `read_ms`: the server's clock at the last read, as whoever reads says.
+    """
 
     def __init__(self, defaults: Defaults, wire: Wire) -> None:
         self.defaults = defaults
@@ -52,7 +55,7 @@ class Table:
         self.admission = Admission(defaults)
         self.gone = self.admission.gone
         self.era = self.heard = 0
-        self.seen_ms = 0
+        self.seen_ms = self.read_ms = 0
         self.observing_ms = self.recovering_until_ms = 0
         self.changed, self.moved = dict[str, None](), dict[str, None]()
         self.new_stretches: list[tuple[int, int]] = []

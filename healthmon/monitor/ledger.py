@@ -145,7 +145,7 @@ class Ledger:
     async def forget(self, leadership: Leadership, component: Component, event: Event, moment: Moment) -> None:
         """Remove a component's record; the event and a tombstone stay."""
         signed = self._signed(leadership, event)
-        signed = replace(signed, set={**signed.set, "incarnation": component.incarnation})
+        signed = replace(signed, set={"incarnation": component.incarnation, **signed.set})
         alert = alert_text(alert_of(component, component, signed, self.keys.prefix, self.keys.shard))
         leadership.check()
         await self.commits.forget(self.client, leadership.lease, leadership.generation, signed, alert)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final
 
+from healthmon import clock
 from healthmon.core import command
 from healthmon.core.answers import answer
 from healthmon.core.command import Command
@@ -80,9 +82,9 @@ class Orders:
         self.syncs.clear()
         self.asked_to_step_down = ""
 
-    async def obey_kept(self, leadership: Leadership, moment: Moment) -> None:
-        """Lead: the first work is what the former leader left."""
-        while self.queue:
+    async def obey_kept(self, leadership: Leadership, moment: Moment, until_s: float) -> None:
+        """Lead: the first work is what the former leader left, until this local moment; what is left then is next."""
+        while self.queue and clock.monotonic_s() < until_s:
             entry_id, fields = next(iter(self.queue.items()))
             await self.obey((entry_id, fields), leadership, moment)
             self.queue.pop(entry_id, None)
@@ -91,7 +93,7 @@ class Orders:
         """Lead: commit what one command asks for; a bad one is refused with its reason."""
         name = entry[0].decode()
         try:
-            order_ = command.read_command(name, text_map(entry[1]))
+            order_ = command.read_command(name, text_map(entry[1]), self.table.read_ms)
             await self._act(order_, leadership, moment)
         except Unreadable as error:
             self._refuse(entry, error.reason, error.detail)
@@ -105,7 +107,8 @@ class Orders:
         ready = [sync for sync in self.syncs if order(sync.upto.encode() or b"0-0") <= here]
         self.syncs = [sync for sync in self.syncs if sync not in ready]
         await self.ledger.busy.checkpoint(leadership, at_once=[sync.id for sync in ready])
-        answered = before(self.syncs[0].entry.encode()) if self.syncs else self.tail.at["control"]
+        waiting = [*(sync.entry.encode() for sync in self.syncs[:1]), *islice(self.queue, 1)]
+        answered = min([self.tail.at["control"], *map(before, waiting)], key=order)
         return self.ledger.busy.control_upto(answered)
 
     async def _act(self, asked: Command, leadership: Leadership, moment: Moment) -> None:
@@ -209,8 +212,14 @@ class Orders:
             await self.ledger.commit(leadership, [(component, decide(component, moment, self.table.defaults))], moment)
         event = command.forget(component, asked)
         event = replace(event, at_ms=max(event.at_ms, component.since_ms))  # so that no later life is born before it
+        late = self.table.seen_ms >= asked.ms  # a former leader's command: what came after it is of the next life
+        if late and component.alive_since_ms >= asked.ms:
+            event = replace(event, set={"incarnation": ""})  # the one that runs was not meant
         await self.ledger.forget(leadership, component, event, moment)
         self._note_forgotten(asked.id, asked.entry)
+        if late:
+            after = before(b"%d-0" % asked.ms)
+            self.table.refold(await self.tail.range("heartbeats", after, self.tail.at["heartbeats"]), {asked.id})
 
     def _done(self, asked: Command, component: Component | None) -> bool:
         """Whether it was done already, here or by a former leader: the record's mark or a tombstone says so.

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import anyio
 
 from healthmon import clock
-from healthmon.core.marks import id_ms
+from healthmon.core.marks import PINNED_MS, id_ms
+from healthmon.core.policy import NEVER_MS
 from healthmon.core.table import Table
 from healthmon.monitor.redis_clock import RedisClock
 from healthmon.monitor.wake import Alarm
 from healthmon.store.streams import FOLLOWED, LED, Read, Stream, Tail
 
 logger = logging.getLogger("healthmon.monitor")
-PINNED_MS = 1000
 # A follower leaves the canary to the leader, unless that one is late with it; three missed ones make a blind stretch.
 FOLLOWER_CANARIES = 2
 # Heartbeats that come within so many times `coalesce` after the last read are load, and are read together.
@@ -74,6 +74,19 @@ class Reading:
             await self._append_canary()
         return await self._wait(LED, min(look_s, canary_s, chores_s))
 
+    async def at_once(self) -> Slice:
+        """What is there now for the leader, whoever's time has come."""
+        look_ms = self.table.next_look_ms()
+        return await self._judge(NEVER_MS if look_ms is None else look_ms)
+
+    def leave(self, at: dict[Stream, bytes]) -> None:
+        """Leave the rest of what was read for the next slice: read on from these positions.
+
+        Heartbeats that wait behind commands are no backlog that had to be skipped.
+        """
+        self.tail.at.update(at)
+        self.was_full = False
+
     def nothing_is_due(self) -> bool:
         """Whether this replica waits for an entry as it should: nobody's time has come, and the read is not overdue."""
         return self.tail.blocked and clock.monotonic_s() < self._waits_until_s
@@ -116,16 +129,16 @@ class Reading:
         return await self._noted_by_the_clock(read)
 
     async def _noted_by_the_clock(self, read: Read) -> Slice:
-        """What was read, and whether the stream has run ahead of the clock: then arrival is the time of the read."""
+        """What was read, and whether a stream has run ahead of the clock: then arrival is the time of the read."""
         last_ms = id_ms(self.tail.at["heartbeats"])
-        if last_ms > self.time.now_ms() + PINNED_MS:
+        if max(last_ms, id_ms(self.tail.at["control"])) > self.time.now_ms() + PINNED_MS:
             now_ms = await self.sample_time()
             if last_ms > now_ms + PINNED_MS:
                 return self._noted(read, now_ms, pinned_ms=now_ms)
         return self._noted(read)
 
     def _noted(self, read: Read, now_ms: int | None = None, pinned_ms: int = 0) -> Slice:
-        now_s = clock.monotonic_s()
+        now_s, self.table.read_ms = clock.monotonic_s(), round(self.time.now_ms())
         # One heartbeat now and then is no load: waiting for more would only be one more wake-up.
         self._busy = bool(read.heartbeats) and now_s - self._read_s < BUSY_COALESCES * self.coalesce_s
         self._read_s, self.was_full = now_s, read.full

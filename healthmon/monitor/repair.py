@@ -127,12 +127,16 @@ class Repair:
         """
         observing_ms = now_ms + (RECOVERING_MS if recovering else 0)
         self.table.observing_ms, self.cold = observing_ms, False
-        said = {"observing_ms": str(observing_ms)}
-        if recovering:
-            self.table.recovering_until_ms = observing_ms
-            said["recovering_until_ms"] = str(observing_ms)
+        self.table.recovering_until_ms = observing_ms if recovering else 0
         why = "the data set was put back" if recovering else "no replica was watching"
-        self.ledger.tell(OBSERVING, f"watching begins: {why}", now_ms, leadership, alert=False, **said)
+        self.ledger.tell(
+            OBSERVING,
+            f"watching begins: {why}",
+            now_ms,
+            leadership,
+            observing_ms=str(observing_ms),
+            recovering_until_ms=str(self.table.recovering_until_ms),
+        )
 
     async def mend(self, leadership: Leadership, slice_: Slice) -> None:
         """A stream whose ids ran ahead of the clock takes entries at the right time again."""

@@ -135,7 +135,7 @@ class Replica:
         ends = {stream: await parts.tail.last(stream) for stream in FOLLOWED}
         await self._read_cursor()
         parts.ledger.begin(leadership)
-        await parts.round.take_over(leadership, ends)
+        await parts.round.take_over(ends)
         if recovering or parts.repair.cold:
             parts.repair.observe_anew(leadership, now_ms, recovering=recovering)
         logger.info("leading shard %d with epoch %d", parts.keys.shard, leadership.lease.epoch)

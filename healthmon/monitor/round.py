@@ -31,10 +31,13 @@ from healthmon.monitor.reading import Reading, Slice
 from healthmon.monitor.repair import Repair
 from healthmon.store.codec import read_event, text_map
 from healthmon.store.streams import FOLLOWED, Stream, Tail, in_order, order
+from healthmon.store.streams import before as previous
 
 logger = logging.getLogger("healthmon.monitor")
 # A full table refuses every new component's every heartbeat; people are told once a minute.
 TELL_EVERY_MS = 60_000
+# So long a round obeys commands, before it judges and the rest is read again; each takes some milliseconds.
+OBEYS_S = 0.1
 
 
 @dataclass
@@ -55,9 +58,13 @@ class Round:
     async def lead(self, leadership: Leadership) -> None:
         """One pass of the leader. Raises Fenced, GenerationChanged or StoreUnavailable: then it leads no more."""
         with self._read_again_if_it_fails():
-            slice_ = await self.reading.lead(self.ledger.due_s())
+            before = dict(self.tail.at)
+            if self.orders.queue:
+                slice_ = await self.reading.at_once()
+            else:
+                slice_ = await self.reading.lead(self.ledger.due_s())
             read_s = clock.monotonic_s()
-            await self._lead(leadership, slice_)
+            await self._lead(leadership, slice_, before)
             leadership.earn()
             self.measures.rounds.observe(leadership.rounds_s - read_s)
 
@@ -70,28 +77,44 @@ class Round:
             self.table.moved.clear()  # dependants are told by the leader; whoever comes to lead looks at them all
             self.measures.rounds.observe(clock.monotonic_s() - read_s)
 
-    async def take_over(self, leadership: Leadership, ends: dict[Stream, bytes]) -> None:
-        """From follower to leader: everything up to the ends sampled after the lease was won, then the queue."""
+    async def take_over(self, ends: dict[Stream, bytes]) -> None:
+        """From follower to leader: everything up to the ends sampled after the lease was won; the queue comes next."""
         while any(order(self.tail.at[stream]) < order(ends[stream]) for stream in FOLLOWED):
             before = dict(self.tail.at)
             await self._take_in(await self.reading.drain())
             if before == self.tail.at:
                 break
         self.healing.begin()
-        await self.orders.obey_kept(leadership, self.table.moment(self.table.seen_ms))
 
-    async def _lead(self, leadership: Leadership, slice_: Slice) -> None:
-        for heartbeats, command in in_order(slice_.read):
-            self.table.fold(heartbeats, slice_.pinned_ms)
-            if command is not None and not self._fold_report(command):
-                await self.orders.obey(command, leadership, self.table.moment(self.table.seen_ms))
+    async def _lead(self, leadership: Leadership, slice_: Slice, before: dict[Stream, bytes]) -> None:
+        whole = await self._take_up(leadership, slice_, before)
         moment = self.table.moment(slice_.now_ms)
         await self.ledger.commit(leadership, self._decide(moment), moment)
         await self.healing.heal(leadership, moment)
         await self._make_room(leadership, moment)
         answered = await self.orders.answer_syncs(leadership)
         await self.ledger.finish(leadership, moment, answered)
-        await self.repair.mend(leadership, slice_)
+        if whole:
+            await self.repair.mend(leadership, slice_)
+
+    async def _take_up(self, leadership: Leadership, slice_: Slice, before: dict[Stream, bytes]) -> bool:
+        """Fold the slice and obey its commands, as far as there is time: else False, and the rest of it is read again.
+
+        A thousand commands take seconds, in which somebody may die, and a leader without a round loses the lease.
+        """
+        until_s = clock.monotonic_s() + OBEYS_S
+        await self.orders.obey_kept(leadership, self.table.moment(self.table.seen_ms), until_s)
+        folded = before["heartbeats"]
+        for heartbeats, command in in_order(slice_.read):
+            self.table.fold(heartbeats, slice_.pinned_ms)
+            folded = heartbeats[-1][0] if heartbeats else folded
+            if command is None or self._fold_report(command):
+                continue
+            if clock.monotonic_s() >= until_s:
+                self.reading.leave({"heartbeats": folded, "control": previous(command[0])})
+                return False
+            await self.orders.obey(command, leadership, self.table.moment(self.table.seen_ms))
+        return True
 
     async def _take_in(self, slice_: Slice) -> None:
         for heartbeats, command in in_order(slice_.read):

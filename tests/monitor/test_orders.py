@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from healthmon.store.calls import call
+from healthmon.store.streams import order
 from tests.inprocess import replicas
 from tests.waiting import eventually
 
@@ -55,3 +56,22 @@ async def test_a_new_leader_tells_dependants_what_the_former_one_did_not_get_to(
 
 async def _nothing(*_: object) -> None:
     return
+
+
+async def test_who_came_again_after_a_forget_that_is_obeyed_late_is_counted_as_of_the_next_life(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient: dict[str, Any] = {"heartbeat_timeout": 30.0, "degraded_threshold": 60.0, "dead_threshold": 90.0}
+    async with replicas(url, "m1", "m2", **patient) as cluster:
+        await cluster.send("id", "a", "incarnation", "i1")
+        await cluster.counted("a", 1)
+        leader, follower = await cluster.leader(), await cluster.follower()
+        monkeypatch.setattr(leader.parts.orders, "obey", _nothing)  # it is gone before it obeys
+        monkeypatch.setattr(leader.parts.ledger, "finish", _nothing)
+        asked = await cluster.ask("cmd", "forget", "id", "a", "by", "ann")
+        await eventually(lambda: asked in follower.parts.orders.queue)
+        last = [await cluster.send("id", "a", "incarnation", "i2") for _ in range(3)][-1]
+        await eventually(lambda: order(follower.parts.tail.at["heartbeats"]) >= order(last))
+        await cluster.stop(next(name for name, one in cluster.members.items() if one is leader))
+        await cluster.counted("a", 3)
+        assert len(await cluster.events(type="forgotten", id="a")) == 1
