@@ -225,7 +225,9 @@ async def test_who_gives_no_token_is_told_what_is_missing_and_can_give_it_later(
             await page.keyboard.press("Escape")
             await expect(page.locator(".banner")).to_contain_text("This server wants a token")
             await page.keyboard.type("gf")
-            await expect(page.get_by_role("button", name="– Dead components")).to_be_visible()  # not 0: it is not known
+            await expect(
+                page.get_by_role("button", name="\u2013 Dead components")
+            ).to_be_visible()  # not 0: it is not known
             await page.keyboard.type("gc")
             async with page.expect_response(re.compile("/health/cluster$")):  # it goes on reading, and asks no more
                 pass
