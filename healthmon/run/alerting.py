@@ -25,7 +25,7 @@ def plan_of(settings: Settings) -> Plan | None:
 
 
 def put_alerts_beside(replica: Replica, scripts: Scripts, plan: Plan, counts: Counter[tuple[str, str]]) -> None:
-    """Give the replica the delivery of alerts, and its own voice. `counts`: (sink, delivered | failed | dead)."""
+    """Give the replica the delivery of alerts, and its voice. `counts`: (sink, delivered | failed | dead)."""
     settings, parts = replica.settings, replica.parts
     name, url = settings.replica_id, settings.redis_url
     # A read blocks for a second, on a connection of its own.
@@ -47,7 +47,14 @@ def put_alerts_beside(replica: Replica, scripts: Scripts, plan: Plan, counts: Co
         overlay,
         counts,
     )
-    own = SelfAlerts(plan, settings.prefix, name, lambda: round(clock.unix_s() * 1000))
-    replica.vigil.tell = own.note
-    parts.beside = (*parts.beside, dispatcher.run, own.run)
+    parts.beside = (*parts.beside, dispatcher.run)
+    give_voice(replica, plan)
     parts.clients = (*parts.clients, reader, writer)
+
+
+def give_voice(replica: Replica, plan: Plan) -> None:
+    """Have the replica tell the sinks itself what befalls it: cut off, blind, leaderless, not committing."""
+    settings, parts = replica.settings, replica.parts
+    own = SelfAlerts(plan, settings.prefix, settings.replica_id, lambda: round(clock.unix_s() * 1000))
+    replica.vigil.tell = own.note
+    parts.beside = (*parts.beside, own.run)

@@ -35,7 +35,7 @@ from healthmon.monitor.round import Round
 from healthmon.monitor.wake import Alarm
 from healthmon.probes.callable import Function
 from healthmon.restarts.handler import Handler
-from healthmon.run.alerting import plan_of, put_alerts_beside
+from healthmon.run.alerting import give_voice, plan_of, put_alerts_beside
 from healthmon.run.beside import put_beside
 from healthmon.settings import Settings
 from healthmon.store.alive import Alive
@@ -102,13 +102,15 @@ def make_replica(
     `handlers` and `callables`: the restart handlers and probes that this process offers, by component id (a handler
     also for `*`, all). They may change while the replica runs. `observes`: it never leads, and offers nothing.
     """
-    verbs = scripts or Scripts()
+    verbs, plan = scripts or Scripts(), plan_of(settings)
     if observes:
-        return Observer(settings, _make_rounds(settings, verbs))
+        observer = Observer(settings, _make_rounds(settings, verbs))
+        if plan is not None:
+            give_voice(observer, plan)  # when the last monitor is gone, it is left to say so
+        return observer
     replica = Replica(settings, _make_rounds(settings, verbs))
     offered = {} if handlers is None else handlers
     put_beside(replica, verbs, replica.parts.plain, offered, {} if callables is None else callables)
-    plan = plan_of(settings)
     if plan is not None:
         put_alerts_beside(replica, verbs, plan, replica.parts.measures.alert_deliveries)
     return replica

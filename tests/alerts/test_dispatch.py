@@ -13,6 +13,7 @@ from healthmon.store.calls import call
 from healthmon.store.codec import text_map
 from tests.alerts.conftest import Write
 from tests.alerts.receiver import Receiver
+from tests.beats import beating
 from tests.inprocess import Replicas, replicas
 from tests.servers import FreshServer
 from tests.waiting import eventually
@@ -125,6 +126,32 @@ async def test_what_a_told_dependency_explains_is_held_and_told_when_it_lasts_lo
         await here.send("id", "db")
         await eventually(lambda: receiver.told("db") == ["unhealthy", "resolved"])
         await eventually(lambda: receiver.told("api") == ["unhealthy"])
+
+
+async def test_of_a_mass_failure_one_message_is_told_and_what_is_only_silent_is_held_until_it_is_over(
+    url: str, receiver: Receiver, alerts_file: Write
+) -> None:
+    file = alerts_file(f"window = 0.5\n{webhook(receiver)}")
+    stay, fall = [f"stays-{number}" for number in range(6)], [f"falls-{number}" for number in range(8)]
+    async with (
+        replicas(url, "one", alerts_file=file, mass_failure=True) as here,
+        beating(url, here.keys.heartbeats, *stay, *fall) as beats,
+    ):
+        await eventually(lambda: states_are(here, **dict.fromkeys((*stay, *fall), "healthy")))
+        beats.silent.update(fall)
+        await eventually(lambda: shard_said(receiver) == ["firing"])
+        await eventually(lambda: states_are(here, **dict.fromkeys(fall, "unhealthy")))
+        await eventually(lambda: nothing_waits(here))
+        at_once = {one: receiver.told(one) for one in fall}
+        assert "unhealthy" not in [word for said in at_once.values() for word in said]
+        await here.ask("cmd", "resume", "by", "ann")
+        await eventually(lambda: shard_said(receiver) == ["firing", "resolved"])
+        await eventually(lambda: all("dead" in receiver.told(one) for one in fall), 10)
+
+
+def shard_said(receiver: Receiver) -> list[str]:
+    """What was said of the mass failure."""
+    return [one["data"]["status"] for one in receiver.taken if one["type"].endswith(".mass_failure")]
 
 
 async def test_routes_send_each_alert_where_it_belongs(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
 
 from healthmon.alerts.plan import Plan, read_plan
 from healthmon.alerts.self_alerts import SelfAlerts
+from healthmon.monitor import vigil
+from healthmon.run.replica import make_replica
 from tests.alerts.conftest import Write
 from tests.alerts.receiver import Receiver
 from tests.alerts.test_dispatch import webhook
@@ -89,3 +92,22 @@ async def test_a_replica_hands_what_its_vigil_finds_to_its_sinks(
         here.members["one"].vigil.watch({"standing still": True}, 62.0)
         await eventually(lambda: statuses(receiver) == ["firing"])
         assert "the monitor one is standing still for 1 m 1 s" in receiver.taken[0]["data"]["summary"]
+
+
+async def test_a_gateway_says_that_nobody_leads_when_no_monitor_is_left_to_say_it(
+    url: str, receiver: Receiver, alerts_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vigil, "TOLD_AFTER_S", 0.2)
+    async with replicas(url, "one") as here, anyio.create_task_group() as group:
+        settings = here.members["one"].settings.model_copy(
+            update={"replica_id": "gate", "alerts_file": Path(alerts_file(webhook(receiver)))}
+        )
+        gateway = make_replica(settings, observes=True)
+        group.start_soon(gateway.run)
+        await eventually(gateway.loaded.is_set)
+        await here.stop("one")
+        await eventually(lambda: statuses(receiver) == ["firing"])
+        assert "the monitor gate is leaderless" in receiver.taken[0]["data"]["summary"]
+        await here.start("two")
+        await eventually(lambda: statuses(receiver) == ["firing", "resolved"])
+        group.cancel_scope.cancel()
