@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # The values of labels that are known in advance: their series are there, at zero, before anything has happened.
 CHANNELS: Final = ("redis", "http", "websocket", "file", "beat")
+FOLDERS: Final = ("watched", "standby", "absent")
 ELECTIONS: Final = ("leader_gone", "no_leader")
 ERROR_KINDS: Final = ("unavailable", "unfit", "not_permitted", "other")
 RESTART_RESULTS: Final = ("succeeded", "failed", "untaken")

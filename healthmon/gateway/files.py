@@ -78,6 +78,14 @@ class Files:
             )
         self._places = [_Place(self, path, expected) for path, expected in named.items()]
 
+    def states(self) -> Counter[str]:
+        """How many are `watched`, watched by another gateway (`standby`), or can't be (`absent`).
+
+        The folder that nobody asked for counts only where it is.
+        """
+        told = [(place, self.watching.get(place.path, "absent")) for place in self._places]
+        return Counter(word for place, word in told if place.expected or word != "absent")
+
     async def run(self) -> None:
         """Watch until cancelled. No file or folder makes it fail."""
         async with anyio.create_task_group() as group:
@@ -129,7 +137,7 @@ class _Place:
                 if folder is not None:
                     return folder
                 sentence = f"heartbeat folder {self.path} is watched by another gateway: standing by"
-                self._tell("another's", sentence if self.expected else "")
+                self._tell("standby", sentence if self.expected else "")
             await anyio.sleep(HOLD_S)
 
     def _tell(self, word: str, sentence: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from healthmon import clock
 from healthmon.core.lease import GATEWAY
@@ -12,9 +12,13 @@ from healthmon.views.collector import HealthCollector, Standing
 
 
 def collector_of(
-    replica: Replica, settings: ServingSettings, accepted: Mapping[str, int], refused: Mapping[str, int]
+    replica: Replica,
+    settings: ServingSettings,
+    accepted: Mapping[str, int],
+    refused: Mapping[str, int],
+    folders: Callable[[], Mapping[str, int]] = dict,
 ) -> HealthCollector:
-    """The collector of one replica. `accepted` and `refused`: what came by this process's own doors."""
+    """The collector of one replica. The others are of this process's own doors: see HealthCollector."""
     parts = replica.parts
     return HealthCollector(
         parts.table,
@@ -23,6 +27,7 @@ def collector_of(
         settings.metrics_max_components,
         accepted,
         refused,
+        folders,
         settings.metrics_specification,
         settings.metrics_everywhere,
     )

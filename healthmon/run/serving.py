@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from healthmon.monitor.replica import Replica
     from healthmon.run.place import Place
     from healthmon.settings import ServingSettings, Settings
+    from healthmon.views.collector import HealthCollector
     from healthmon.views.desk import Desk
 
 APPEND_S: Final = 2.0
@@ -80,13 +81,13 @@ def make_door(settings: Settings, serving: ServingSettings, appender: Appender) 
     )
 
 
-def routes_of(door: Door, sockets: Sockets, desk: Desk, replica: Replica, settings: ServingSettings) -> list[BaseRoute]:
+def routes_of(door: Door, sockets: Sockets, desk: Desk, collector: HealthCollector) -> list[BaseRoute]:
     """What is served: a line for each room."""
     return [
         *heartbeat_routes(door),
         *sockets.routes(),
         *api_routes(desk, (*HEARTBEATS, METRICS)),
-        *metrics_routes(collector_of(replica, settings, door.accepted, door.refused)),
+        *metrics_routes(collector),
         *page_routes(),
     ]
 
@@ -123,6 +124,7 @@ async def serve_place(place: Place, replica: Replica) -> None:
         files = Files(door, place.settings.heartbeat_dirs, replica.settings.heartbeat_timeout)
         group.start_soon(files.run)
         group.start_soon(desk.run)
-        app = make_app(routes_of(door, sockets, desk, replica, place.settings), place.access, place.settings)
+        collector = collector_of(replica, place.settings, door.accepted, door.refused, files.states)
+        app = make_app(routes_of(door, sockets, desk, collector), place.access, place.settings)
         logger.info("serving %s", place.url)
         await serve(app, place.listening, wiring, sockets.close)

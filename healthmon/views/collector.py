@@ -49,6 +49,7 @@ class HealthCollector:
     """Reads the table in the thread that changes it. `components_max`: how many components get series of their own.
 
     `accepted` and `refused`: heartbeats that came by this process's own doors, by channel and by reason.
+    `folders`: how many folders of heartbeat files are in which of measures.FOLDERS.
     `specification`: the specification's two series, too. `everywhere`: the components' series whoever leads.
     """
 
@@ -58,6 +59,7 @@ class HealthCollector:
     components_max: int
     accepted: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
+    folders: Callable[[], Mapping[str, int]] = dict
     specification: bool = False
     everywhere: bool = False
     _process: ProcessCollector = field(default_factory=lambda: ProcessCollector(registry=None))
@@ -137,6 +139,7 @@ class HealthCollector:
         rejected = Counter(counted.rejected) + Counter(self.refused)
         yield from pieces("healthmon_heartbeats_total", by_word(heard, measures.CHANNELS))
         yield from pieces("healthmon_heartbeats_rejected_total", by_word(rejected, measures.REJECTIONS))
+        yield from pieces("healthmon_heartbeat_folders", by_word(self.folders(), measures.FOLDERS))
         yield from pieces("healthmon_alerts_published_total", by_word(counted.alerts_published, measures.ALERT_TYPES))
         sinks = dict.fromkeys(sink for sink, _ in counted.alert_deliveries)
         results = [(sink, result) for sink in sinks for result in measures.DELIVERIES]

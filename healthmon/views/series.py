@@ -121,6 +121,12 @@ _WORK: Final = (
         "Heartbeats that this process refused, or accepted without some of their metrics, by reason.",
         ("reason",),
     ),
+    Series(
+        "healthmon_heartbeat_folders",
+        "gauge",
+        "Folders of heartbeat files: watched by this process, by another one (standby), or by none (absent).",
+        ("state",),
+    ),
     Series("healthmon_alerts_published_total", "counter", "Alerts that this replica published, by type.", ("type",)),
     Series(
         "healthmon_alert_deliveries_total",

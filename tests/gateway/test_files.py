@@ -211,6 +211,7 @@ async def test_a_folder_may_come_later_go_and_come_again(
     async with open_door(url, prefix) as gateway, watched(gateway, folder) as files:
         for times in (1, 2, 3):
             await eventually(lambda: files.watching[folder] == "absent")
+            assert files.states() == {"absent": 1}
             folder.mkdir()
             put(folder, "j_prime")
             await has_come(gateway, "j_prime", times)
@@ -252,7 +253,8 @@ async def test_of_two_gateways_one_watches_a_folder_and_the_other_takes_over(
         async with watched(first, tmp_path), anyio.create_task_group() as group:
             standby = Files(second.door, [tmp_path], 45.0, None)
             group.start_soon(standby.run)
-            await eventually(lambda: standby.watching == {tmp_path: "another's"})
+            await eventually(lambda: standby.watching == {tmp_path: "standby"})
+            assert standby.states() == {"standby": 1}
             put(tmp_path, "j_prime")
             await has_come(first, "j_prime")
             assert not second.door.accepted

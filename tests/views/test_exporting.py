@@ -77,7 +77,7 @@ def test_the_dashboard_shows_every_kind_of_thing_by_names_that_are_exported() ->
     assert unseen <= {
         *("healthmon_component_health_score_ratio", "healthmon_component_last_heartbeat_timestamp_seconds"),
         *("healthmon_component_restarts_total", "healthmon_component_breaker_open", "healthmon_component_silenced"),
-        *("healthmon_component_info",),
+        *("healthmon_component_info", "healthmon_heartbeat_folders"),
     }
     assert {panel["type"] for panel in board["panels"]} == {"stat", "table", "timeseries", "state-timeline"}
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
