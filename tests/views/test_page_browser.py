@@ -279,6 +279,19 @@ async def test_no_view_is_wider_than_a_phone(url: str, browser: Browser) -> None
                 assert await sideways(page) <= 0, view
 
 
+async def test_what_a_stranger_sends_is_shown_as_text_and_never_run(url: str, browser: Browser) -> None:
+    image = '"><img src=x onerror="window.ran = 1">'
+    said = dict.fromkeys(("role", "host", "version", "msg", "incarnation"), image)
+    async with served(url, "a", routes=page_routes(), **CALM) as here:
+        await beat(here.fleet, "evil", status="failing", **said, **{f"m.{image}": "3", "latency_ms": "450"})
+        async with opened(browser, f"{here.http.base_url}/", wait_for=row("evil")) as page:
+            for view in ("/", "/?group=role", "/c/evil", "/events", "/alerts", "/status"):
+                await page.goto(f"{here.http.base_url}{view}")
+                await page.wait_for_selector("main :is(h2, .row, .event)")
+                await expect(page.locator("main")).to_contain_text("<img src=x")
+                assert await page.evaluate("[document.querySelectorAll('main img').length, window.ran ?? 0]") == [0, 0]
+
+
 @pytest.mark.timing
 async def test_ten_thousand_components_are_filtered_without_a_slow_frame(url: str, browser: Browser) -> None:
     async with served(url, "a", routes=page_routes(), **CALM) as here:
