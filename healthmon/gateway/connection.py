@@ -87,15 +87,16 @@ class Connection(H11Protocol):
             self.transport.close()
 
 
-def _raw(status: str, code: str, message: str, headers: str = "") -> bytes:
+def raw_answer(status: str, code: str, message: str, headers: str = "") -> bytes:
+    """A whole response with an error, after which the connection is closed."""
     body = json.dumps(refusal(code, message))
     head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{headers}"
     return f"{head}connection: close\r\n\r\n{body}".encode()
 
 
-_BAD: Final = _raw("400 Bad Request", "bad_request", "this is no HTTP request that can be read: send HTTP/1.1")
-_SLOW: Final = _raw("408 Request Timeout", "too_slow", "the request's head did not arrive in time: send it again")
-_FULL: Final = _raw(
+_BAD: Final = raw_answer("400 Bad Request", "bad_request", "this is no HTTP request that can be read: send HTTP/1.1")
+_SLOW: Final = raw_answer("408 Request Timeout", "too_slow", "the request's head did not arrive in time: send it again")
+_FULL: Final = raw_answer(
     "503 Service Unavailable",
     "too_many_connections",
     "too many connections are open: close some, or raise HEALTH_HTTP_CONNECTIONS",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from healthmon.gateway.connection import raw_answer
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 # So long may what is written to a peer wait for it to read: longer is a dead peer, or one that means no good.
 UNREAD_S: Final = 20.0
 FRAGMENTS_MAX: Final = 64
+_HEAD: Final = raw_answer(
+    "431 Request Header Fields Too Large",
+    "head_too_large",
+    "the library for WebSockets takes 128 headers of 8 KiB each, and an address as long: send less",
+)
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -28,6 +35,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Be told of the first byte that the system does not take, so that it is known when none is taken."""
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=0)
+
+    def data_received(self, data: bytes) -> None:
+        """A head that the library does not take is answered: uvicorn would keep the connection, and say nothing."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.transport.is_closing():
+            self.transport.write(_HEAD)
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """The peer does not read. Take nothing from it, that would be answered, and give it up after a while."""

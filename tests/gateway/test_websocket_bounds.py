@@ -55,6 +55,20 @@ async def test_text_that_is_no_utf8_closes_the_socket_without_a_page_in_the_log(
     assert [record for record in caplog.records if record.exc_info] == []
 
 
+@pytest.mark.parametrize("headers", [{"X-Long": "x" * 9000}, {f"X-{number}": "x" for number in range(140)}])
+async def test_a_head_that_no_websocket_may_have_is_refused_and_its_connection_closed(
+    url: str, prefix: str, headers: dict[str, str]
+) -> None:
+    async with serving(url, prefix) as gateway:
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(gateway.base, additional_headers=headers, open_timeout=LATE_S):
+                pass
+        assert refused.value.response.status_code == 431
+        assert json.loads(refused.value.response.body or b"")["error"]["code"] == "head_too_large"
+        async with connect(gateway.base) as other:
+            assert (await ask(other, {"component_id": "a"}))["type"] == "ack"
+
+
 async def test_a_socket_too_many_is_told_to_come_later(url: str, prefix: str) -> None:
     async with serving(url, prefix, most=2) as gateway, connect(gateway.base), connect(gateway.base) as second:
         with pytest.raises(InvalidStatus) as refused:
