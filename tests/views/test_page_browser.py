@@ -177,6 +177,30 @@ async def test_everything_is_reached_by_keyboard(url: str, browser: Browser) -> 
             await expect(page.get_by_role("dialog", name="Help")).to_be_hidden()
 
 
+TYPED_MEANWHILE = """() => {
+  const box = document.getElementById("search"), push = history.pushState.bind(history);
+  history.pushState = (...step) => {
+    history.pushState = push;
+    box.value = "role:api";
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+    push(...step);
+  };
+}"""
+
+
+async def test_what_is_typed_while_a_search_begins_is_not_lost(url: str, browser: Browser) -> None:
+    async with served(url, "a", routes=page_routes(), **CALM) as here:
+        await some_components(here.fleet)
+        async with opened(browser, f"{here.http.base_url}/", wait_for=row("api-1")) as page:
+            await page.evaluate(TYPED_MEANWHILE)
+            await page.keyboard.press("/")
+            await page.keyboard.type("ro")
+            await expect(page).to_have_url(re.compile("q=role:api$"))
+            await expect(page.locator("#search")).to_have_value("role:api")
+            await page.go_back()
+            await expect(page.locator("#search")).to_have_value("")
+
+
 async def test_an_order_is_confirmed_given_and_told_and_the_focus_comes_back(url: str, browser: Browser) -> None:
     async with served(url, "a", routes=page_routes(), **CALM) as here:
         await some_components(here.fleet)

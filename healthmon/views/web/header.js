@@ -1,6 +1,6 @@
 // The header, the same on every view: where one is, the search, who leads, and whether the page can be trusted.
 import { openHelp } from "./help.js";
-import { html, useEffect, useState } from "./html.js";
+import { html, useEffect, useRef, useState } from "./html.js";
 import { connectAgain, nowMs } from "./live.js";
 import { go } from "./place.js";
 import { themeNow, toggleTheme } from "./theme.js";
@@ -37,10 +37,18 @@ export function Header({ live, fresh, place, current }) {
 function Search({ place }) {
   const asked = place.path === "/" ? (place.query.get("q") ?? "") : "";
   const [text, setText] = useState(asked);
-  useEffect(() => setText(asked), [asked]);
+  const found = useRef(asked);
+  useEffect(() => {
+    // What was searched for here must not take the place of what has been typed since.
+    if (asked !== found.current) setText(asked);
+    found.current = asked;
+  }, [asked]);
   useEffect(() => {
     if (text === asked) return undefined;
-    const timer = setTimeout(() => search(text, place), 200);
+    const timer = setTimeout(() => {
+      found.current = text.trim();
+      search(text, place);
+    }, 200);
     return () => clearTimeout(timer);
   }, [text]);
   const submit = (event) => {
