@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from healthmon import CircuitState, DistributedHealthMonitor, NoSuchComponent, Refused, RestartPolicy
+from healthmon import CircuitState, ComponentHealth, DistributedHealthMonitor, NoSuchComponent, Refused, RestartPolicy
 from healthmon.store.calls import Client, call, open_raw
 from healthmon.store.keys import Keys
 from tests.servers import FreshServer
@@ -335,14 +335,24 @@ async def test_who_silenced_and_who_looks_after_a_component_is_told(
     now_s = (await follower.get_component_health("c")).last_heartbeat or 0
     await follower.silence("c", 2_000_000, by="alice", reason="upgrade")
     await follower.acknowledge("c", by="bob")
-    health = await leader.get_component_health("c")
+
+    async def heard_by_the_other() -> ComponentHealth | None:
+        heard = await leader.get_component_health("c")
+        return heard if heard.acknowledged_by else None
+
+    health = await eventually(heard_by_the_other)
+    assert health is not None
     assert (health.acknowledged_by, health.to_dict()["acknowledged_by"]) == ("bob", "bob")
     assert 2_000_000 <= (health.silenced_until or 0) - now_s < 2_000_060
     assert health.to_dict()["silenced_until"] == health.silenced_until
     await leader.silence("c", 0, reason="done")
     await leader.acknowledge("c", end=True)
-    health = await follower.get_component_health("c")
-    assert (health.silenced_until, health.acknowledged_by) == (None, "")
+
+    async def both_are_over() -> bool:
+        over = await follower.get_component_health("c")
+        return (over.silenced_until, over.acknowledged_by) == (None, "")
+
+    await eventually(both_are_over)
     with pytest.raises(Refused, match="reason is missing"):
         await leader.silence("c", 60, reason="")
     with pytest.raises(Refused, match="30 days"):
