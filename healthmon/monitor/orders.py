@@ -30,7 +30,7 @@ from healthmon.errors import Refused
 from healthmon.monitor.healing import Healing
 from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Ledger
-from healthmon.monitor.refold import refold
+from healthmon.monitor.refold import refold, refold_after
 from healthmon.store.codec import text_map
 from healthmon.store.streams import Tail, before, order
 
@@ -218,8 +218,7 @@ class Orders:
         await self.ledger.forget(leadership, component, event, moment)
         self._note_forgotten(asked.id, asked.entry)
         if late:
-            after = before(b"%d-0" % asked.ms)
-            self.table.refold(await self.tail.range("heartbeats", after, self.tail.at["heartbeats"]), {asked.id})
+            await refold_after(self.table, self.tail, {asked.id: asked.ms})
 
     def _done(self, asked: Command, component: Component | None) -> bool:
         """Whether it was done already, here or by a former leader: the record's mark or a tombstone says so.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from healthmon.core.component import Component
 from healthmon.core.marks import mark_of
@@ -27,7 +27,25 @@ async def refold(table: Table, tail: Tail, records: Collection[Component]) -> No
         await tail.range("heartbeats", f"{ms}-{seq}".encode(), tail.at["heartbeats"]),
         await tail.range("control", before(b"%d-%d" % reported), tail.at["control"]),
     )
-    ids = {component.id for component in records}
+    _fold(table, read, {component.id for component in records})
+
+
+async def refold_after(table: Table, tail: Tail, forgotten: Mapping[str, int]) -> None:
+    """Fold what came after these were forgotten, as far as this replica has read: it is of their next lives.
+
+    `forgotten`: id -> when (ms). It may have been folded into the record that went.
+    """
+    if not forgotten:
+        return
+    after = before(b"%d-0" % min(forgotten.values()))
+    read = Read(
+        await tail.range("heartbeats", after, tail.at["heartbeats"]),
+        await tail.range("control", after, tail.at["control"]),
+    )
+    _fold(table, read, set(forgotten))
+
+
+def _fold(table: Table, read: Read, ids: set[str]) -> None:
     for heartbeats, command in in_order(read):
         table.refold(heartbeats, ids)
         if command is not None:

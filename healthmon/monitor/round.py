@@ -28,6 +28,7 @@ from healthmon.monitor.leadership import Leadership
 from healthmon.monitor.ledger import Decision, Ledger
 from healthmon.monitor.orders import Orders
 from healthmon.monitor.reading import Reading, Slice
+from healthmon.monitor.refold import refold_after
 from healthmon.monitor.repair import Repair
 from healthmon.store.codec import read_event, text_map
 from healthmon.store.streams import FOLLOWED, Stream, Tail, in_order, order
@@ -133,7 +134,7 @@ class Round:
     async def _learn(self, entries: list[Entry]) -> None:
         """Apply what the leader committed; a record that an event doesn't follow on is read back from its hash."""
         moment = self.table.moment(self.table.seen_ms)
-        stale: set[str] = set()
+        stale, gone = set[str](), dict[str, int]()
         for entry_id, fields in entries:
             event = read_event(entry_id.decode(), text_map(fields))
             if event is None:
@@ -141,12 +142,22 @@ class Round:
             self.orders.done(event)
             if event.type is EventType.LEADER:
                 self.leader_told.set()
+            if event.type is EventType.FORGOTTEN and self._takes_its_next_life(event):
+                gone[event.id] = event.at_ms
             if not event.id:
                 await self.repair.learn(event)
             elif event.type is EventType.RECOVERED or not self.table.apply(event, moment):
                 stale.add(event.id)
+        await refold_after(self.table, self.tail, gone)
         if stale:
             await self.ledger.read_back(stale)
+
+    def _takes_its_next_life(self, event: Event) -> bool:
+        """Whether the record that goes has heard what came after: that was of another, and goes with it."""
+        held = self.table.get(event.id)
+        if held is None or held.born_ms != event.born_ms:
+            return False
+        return max(held.last_heartbeat_ms, held.failures.at_ms) > event.at_ms
 
     @contextmanager
     def _read_again_if_it_fails(self) -> Iterator[None]:

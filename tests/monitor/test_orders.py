@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from healthmon.errors import StoreUnavailable
 from healthmon.store.calls import call
 from healthmon.store.streams import order
 from tests.inprocess import replicas
@@ -52,6 +53,38 @@ async def test_a_new_leader_tells_dependants_what_the_former_one_did_not_get_to(
             return await cluster.events(type="dependency", id="reactor")
 
         assert (await eventually(told))[0]["reason"].startswith("prime is ")
+
+
+async def test_who_comes_again_while_the_answer_to_a_forget_is_lost_is_heard(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next life's heartbeat is read before the event is learned, and so is folded into the record that goes."""
+    patient: dict[str, Any] = {"heartbeat_timeout": 30.0, "degraded_threshold": 60.0, "dead_threshold": 90.0}
+    async with replicas(url, "m1", **patient) as cluster:
+        await cluster.send("id", "a", "incarnation", "one")
+        await cluster.counted("a", 1)
+        leader = await cluster.leader()
+        forget = leader.parts.ledger.commits.forget
+
+        async def forget_unheard(*given: Any) -> None:
+            await forget(*given)
+            monkeypatch.undo()
+            await cluster.send("id", "a", "incarnation", "two", "status", "degraded")
+            raise StoreUnavailable("the answer was lost")
+
+        monkeypatch.setattr(leader.parts.ledger.commits, "forget", forget_unheard)
+        await cluster.ask("cmd", "forget", "id", "a")
+
+        async def is_back() -> bool:
+            said = await cluster.record("a")
+            return (said.get("state"), said.get("incarnation"), said.get("total_heartbeats")) == (
+                "degraded",
+                "two",
+                "1",
+            )
+
+        await eventually(is_back, 8)
+        assert len(await cluster.events(type="forgotten")) == 1
 
 
 async def _nothing(*_: object) -> None:
