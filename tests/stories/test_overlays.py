@@ -119,12 +119,8 @@ async def test_forgetting_removes_the_silence_and_who_comes_back_is_another(url:
             return not await call(rs.client, "EXISTS", rs.keys.component("a"), rs.keys.silence("a"))
 
         await eventually(is_gone)
-
-        async def is_back() -> bool:
-            await rs.send("id", "a", "incarnation", "another", "status", "degraded")
-            return await in_state(rs, "a", "degraded")
-
-        await eventually(is_back)
+        await rs.send("id", "a", "incarnation", "another", "status", "degraded")
+        await eventually(lambda: in_state(rs, "a", "degraded"))
         said = await rs.record("a")
         assert not said.get("silenced_until")
         assert not said.get("acknowledged_by")
