@@ -25,7 +25,7 @@ from healthmon.core.table import Table
 from healthmon.errors import Fenced, GenerationChanged, HealthmonError, NotPermitted
 from healthmon.monitor.busy_fields import BusyFields
 from healthmon.monitor.leadership import Leadership
-from healthmon.monitor.refold import refold
+from healthmon.monitor.refold import refold, refold_after
 from healthmon.settings import Settings
 from healthmon.store.calls import Client
 from healthmon.store.commits import CHANGES_MAX, Batch, Change, Commits, Outcome, ShardEvent, alert_text
@@ -262,7 +262,11 @@ class Ledger:
     async def read_back(self, ids: set[str]) -> None:
         """Take these records from their hashes, and fold again what they have not seen of the stream."""
         stored = await load_components(self.reader, self.keys, ids, self.table.defaults)
+        unstored = dict[str, int]()
         for component_id in ids - stored.keys():
+            held = self.table.components.get(component_id)
+            if held is not None and not held.rev:  # heard from and not committed yet: a former life's events led here
+                unstored[component_id] = max(held.born_ms - 1, self.table.gone.get(component_id, (0, ""))[0])
             self.table.drop(component_id)
         for component in [one for one in stored.values() if self._is_ahead_of(one)]:
             # The event was seen and the record is older: a commit broke off half-way and its leader is gone.
@@ -273,6 +277,7 @@ class Ledger:
             self.table.put(component)
             self.table.changed[component.id] = None
         await refold(self.table, self.tail, stored.values())
+        await refold_after(self.table, self.tail, unstored)
 
     def _is_ahead_of(self, stored: Component) -> bool:
         held = self.table.get(stored.id)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from healthmon.errors import StoreUnavailable
+from healthmon.errors import Fenced, StoreUnavailable
 from healthmon.store.calls import call
 from healthmon.store.streams import order
 from tests.inprocess import replicas
@@ -85,6 +85,40 @@ async def test_who_comes_again_while_the_answer_to_a_forget_is_lost_is_heard(
 
         await eventually(is_back, 8)
         assert len(await cluster.events(type="forgotten")) == 1
+
+
+async def test_who_comes_again_after_a_forget_is_heard_by_a_leader_that_reads_its_own_term_over(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The events of the life before lead to a hash that is not there: the next life has none yet, and is no less."""
+    patient: dict[str, Any] = {"heartbeat_timeout": 30.0, "degraded_threshold": 60.0, "dead_threshold": 90.0}
+    async with replicas(url, "m1", **patient) as cluster:
+        await cluster.send("id", "a", "incarnation", "one")
+        await cluster.counted("a", 1)
+        leader = await cluster.leader()
+        await cluster.ask("cmd", "forget", "id", "a")
+
+        async def is_gone() -> bool:
+            return not await cluster.record("a")
+
+        await eventually(is_gone)
+        commit = leader.parts.ledger.commits.commit
+
+        async def commit_fenced(*given: Any) -> Any:
+            if not given[-1].changes:
+                return await commit(*given)
+            monkeypatch.undo()
+            raise Fenced("for a moment")
+
+        monkeypatch.setattr(leader.parts.ledger.commits, "commit", commit_fenced)
+        await cluster.send("id", "a", "incarnation", "two", "status", "degraded")
+
+        async def is_back() -> bool:
+            said = await cluster.record("a")
+            return [said.get(one) for one in ("state", "incarnation", "total_heartbeats")] == ["degraded", "two", "1"]
+
+        await eventually(is_back, 8)
+        assert len(await cluster.events(type="leader")) == 2
 
 
 async def _nothing(*_: object) -> None:
