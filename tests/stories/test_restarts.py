@@ -255,7 +255,7 @@ async def test_an_agent_that_stands_still_in_an_attempt_costs_it_and_the_next_on
 ) -> None:
     async with stage(url, tmp_path, timeout=2) as st:
         st.fleet.kill_children(WEB)
-        await st.fleet.noted(WEB, "taken")
+        await st.fleet.noted(WEB, "started", 2)  # one begun later than the next order would make that one needless
         st.fleet.freeze(WEB)
         await st.next_leader()
         entry, _ = await st.claimed(2)
